@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The model: events in, truth out. Pure: no I/O, no clock, no globals; the same events always give
+ * the same report. One thread uses a model at a time.
+ *
+ * Feed checked events (trace/decode.h) with mp_model__apply() in stream order, then build a report.
+ */
+#ifndef MP_MODEL_H
+#define MP_MODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stddef.h>
+
+#include "../bpf/event.h"
+
+struct mp_model;
+
+/* NULL and errno ENOMEM on failure. */
+struct mp_model *mp_model__new(void);
+/* Frees everything; @m may be NULL. Reports made from it stay valid. */
+void mp_model__free(struct mp_model *m);
+
+/*
+ * Applies one event whose bytes were checked by mp_decode(). Returns 0, or -ENOMEM. An event that
+ * contradicts what is known is counted (mp_loss), never refused.
+ */
+int mp_model__apply(struct mp_model *m, const struct mp_ev *ev);
+
+/* For the bench: live blocks now and the heap bytes the block store uses for them. */
+uint64_t mp_model__live_blocks(const struct mp_model *m);
+uint64_t mp_model__block_bytes(const struct mp_model *m);
+
+/* ---- the report: plain data, owned by the report ------------------------------------------- */
+
+#define MP_UNKNOWN INT64_MIN /* "not known" in every signed field below; JSON null, table "-" */
+
+enum mp_kind { /* fault kinds, DESIGN section 2 */
+	       MP_KIND_ANON,
+	       MP_KIND_THP,
+	       MP_KIND_MTHP,
+	       MP_KIND_ZERO,
+	       MP_KIND_COW,
+	       MP_KIND_SWAPIN,
+	       MP_KIND_FILE,
+	       MP_KIND_SHMEM,
+	       MP_KIND_NR,
+	       MP_KIND_NONE = 255, /* the page came without a fault that was seen */
+};
+enum mp_by { MP_BY_USER, MP_BY_KERNEL, MP_BY_GUP, MP_BY_NR, MP_BY_NONE = 255 };
+enum mp_state {
+	MP_STATE_PRESENT,
+	MP_STATE_ZERO,
+	MP_STATE_SWAPPED,
+	MP_STATE_SHARED_COW,
+	MP_STATE_GONE
+};
+enum mp_tier {
+	MP_TIER_UNKNOWN,
+	MP_TIER_TCACHE,
+	MP_TIER_FASTBIN,
+	MP_TIER_UNSORTED,
+	MP_TIER_SMALL,
+	MP_TIER_LARGE,
+	MP_TIER_TOP,
+	MP_TIER_BRK,
+	MP_TIER_HEAP,
+	MP_TIER_MMAP,
+	MP_TIER_INPLACE,
+	MP_TIER_OTHER,
+	MP_TIER_NR,
+};
+
+/* The words of the contract ("anon", "user", "present", "tcache", ...); never NULL. */
+const char *mp_kind_name(int kind);
+const char *mp_by_name(int by);
+const char *mp_state_name(int state);
+const char *mp_tier_name(int tier);
+const char *mp_source_name(int source); /* enum mp_source: fault populate seeded reconciled */
+const char *mp_at_name(int at);
+const char *mp_allocator_name(int kind);
+const char *mp_fn_name(int fn);
+const char *mp_vma_kind_name(int kind);
+
+#define MP_ORDERS   10 /* 0..9 */
+#define MP_NODES    16 /* nodes above are counted in the last */
+#define MP_TOUCHERS 8
+
+/* Where in which object an address lies, as the VMAs said when it was first seen. */
+struct mp_place {
+	uint64_t addr;      /* in process @tgid */
+	uint64_t offset;    /* in the object file; the address itself if @object is "" */
+	const char *object; /* path, "[vdso]", or "" */
+	uint64_t ino;
+	uint32_t dev_major, dev_minor;
+	uint32_t tgid; /* the first process it was seen in */
+};
+
+struct mp_toucher {
+	uint32_t site;
+	uint64_t pages; /* present at the instant */
+};
+
+/*
+ * One site. ids are dense, sites[i].id == i + 1; id 0 means unknown and has no entry. A site that
+ * only ever touched is in the list too (calls 0).
+ */
+struct mp_site {
+	uint32_t id;
+	bool mapping; /* memory came by mmap/brk from outside any allocator */
+	uint8_t fn;   /* enum mp_fn of the first call */
+	struct mp_place place;
+	uint64_t calls, frees, failed;
+	uint64_t requested_bytes; /* sum over all calls */
+	uint64_t live_blocks, live_bytes;
+	uint64_t resident_bytes, charged_bytes, untouched_bytes;
+	uint64_t faults[MP_KIND_NR], faults_by[MP_BY_NR];
+	uint64_t fault_ns, alloc_ns; /* of the faults that were timed */
+	uint64_t timed_faults;
+	uint64_t orders[MP_ORDERS]; /* present pages by the order of their folio */
+	uint64_t nodes[MP_NODES];
+	uint64_t tiers[MP_TIER_NR];
+	struct mp_toucher touchers[MP_TOUCHERS]; /* by pages, then id; unused: site 0 pages 0 */
+};
+
+struct mp_books { /* bytes; DESIGN section 2. MP_UNKNOWN where not known */
+	int64_t rss, block, retained, metadata, before_attach, other_anon, stack, file, shmem, tool;
+	int64_t unexplained, zero, hugetlb;
+	double coverage, site_coverage; /* NaN: not known */
+};
+
+struct mp_vma {
+	uint64_t start, end;
+	uint8_t perms, kind;
+	const char *name; /* "" if none */
+	uint64_t present_pages;
+	uint64_t faults[MP_KIND_NR];
+	uint32_t site;  /* that made the mapping; 0 unknown */
+	uint8_t growth; /* enum mp_fn inside which it was made, 0: outside any allocator call */
+	uint8_t op;     /* enum mp_op that made or last grew it, 0: there before attach */
+	uint64_t t_ns;
+};
+
+struct mp_page {
+	uint64_t addr, pfn; /* pfn 0: not known */
+	uint64_t t_ns;
+	uint64_t block; /* address of the lowest live block on it, 0: none */
+	uint32_t blocks;
+	uint32_t site, toucher;
+	int64_t fault_ns, alloc_ns; /* MP_UNKNOWN: not measured */
+	uint32_t gfp;
+	uint16_t node;
+	uint8_t zone, order, kind, by, state, source;
+	bool node_known;
+};
+
+struct mp_block {
+	uint64_t addr, requested;
+	int64_t usable; /* MP_UNKNOWN */
+	uint64_t t_ns, resident_bytes;
+	uint32_t site, tid;
+	uint8_t tier;
+};
+
+struct mp_probe {
+	const char *symbol;
+	uint64_t offset, hits;
+	uint32_t into;
+	uint8_t kind, fn;
+};
+
+struct mp_allocator {
+	const char *object, *version;
+	uint8_t build_id[32];
+	uint32_t build_id_len;
+	int kind;
+	struct mp_probe *probes;
+	size_t nr_probes;
+};
+
+struct mp_proc {
+	uint32_t pid;
+	const char *comm;
+	const char **cmdline;
+	size_t nr_cmdline;
+	int at; /* enum mp_at */
+	bool launched, exited;
+	uint64_t t_ns; /* of the instant */
+	struct mp_books books;
+	struct mp_allocator *allocators;
+	size_t nr_allocators;
+	struct mp_vma *vmas; /* by address */
+	size_t nr_vmas;
+	struct mp_page *pages; /* by address; NULL unless asked for */
+	size_t nr_pages;
+	struct mp_block *blocks; /* by address; NULL unless asked for */
+	size_t nr_blocks;
+	uint64_t live_blocks, present_pages;
+};
+
+struct mp_loss {
+	uint64_t events_dropped, gaps, returns_missed, frees_lost, frees_unmatched;
+	uint64_t stacks_truncated, stacks_lost, programs_skipped, moved_unseen_pages;
+	int64_t module_mismatch_pages; /* MP_UNKNOWN without the module */
+	uint64_t dropped[MP_DROP_MAX];
+};
+
+struct mp_cost { /* MP_UNKNOWN where not measured */
+	int64_t events, probe_hits, target_cpu_ns, probe_ns, tool_cpu_ns, tool_peak_bytes, faults;
+};
+
+struct mp_host {
+	const char *release;
+	uint32_t page_size, fault_row, page_source, alloc_probes;
+	bool module;
+};
+
+struct mp_report {
+	struct mp_host host;
+	struct mp_proc *procs;
+	size_t nr_procs;
+	struct mp_site *sites;
+	size_t nr_sites;
+	struct {
+		uint64_t calls, bytes;
+	} tiers[MP_TIER_NR];
+	struct mp_loss loss;
+	struct mp_cost cost;
+	uint64_t first_ns, last_ns; /* times of the first and last event */
+};
+
+enum mp_report_flag { MP_REPORT_PAGES = 1, MP_REPORT_BLOCKS = 2 };
+
+/*
+ * The state after the last event applied; an exited process is shown as of its exit. The caller
+ * frees it. NULL and errno on failure.
+ */
+struct mp_report *mp_model__report(struct mp_model *m, unsigned int flags);
+void mp_report__free(struct mp_report *r);
+
+#endif
