@@ -75,7 +75,7 @@ skeletons := $(if $(bpf_sources),$(BUILD)/bpf/mallocpath.skel.h) \
 
 # Of tests/unit/*.c, those with a main() are tests, the others are linked into each.
 unit_sources := $(sort $(wildcard tests/unit/*.c))
-unit_mains := $(if $(unit_sources),$(sort $(shell grep -lE '^int main\(' $(unit_sources))))
+unit_mains := $(if $(unit_sources),$(sort $(shell grep -lw '^int main' $(unit_sources))))
 unit_tests := $(unit_mains:%.c=$(O)/%)
 unit_utils := $(patsubst %.c,$(O)/%.o,$(filter-out $(unit_mains),$(unit_sources)))
 fuzzers := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/fuzz/*.c)))
