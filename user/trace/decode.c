@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The one place where lengths inside an event are checked: whoever gets an event from here may
+ * read every field, array entry and string of it. What a field means is the model's business;
+ * values a traced program can choose (addresses, sizes, system call arguments) are not judged.
+ */
+#include "trace/trace.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#define ORDER_MAX  18           /* 1 GiB, the largest folio x86 has */
+#define CONTIG_MAX (1U << 27)   /* pages one entry may stand for: 512 GiB */
+#define ADDR_END   (1ULL << 57) /* user addresses end below, five levels of page tables included */
+
+static const uint16_t sizes[] = {
+	[MP_EV_GAP] = sizeof(struct mp_ev_gap),
+	[MP_EV_ALLOC] = sizeof(struct mp_ev_alloc),
+	[MP_EV_FREE] = sizeof(struct mp_ev_free),
+	[MP_EV_REALLOC] = sizeof(struct mp_ev_free),
+	[MP_EV_REALLOC_DONE] = sizeof(struct mp_ev_realloc_done),
+	[MP_EV_FAULT] = sizeof(struct mp_ev_fault),
+	[MP_EV_PAGES] = sizeof(struct mp_ev_pages),
+	[MP_EV_PAGE_FREE] = sizeof(struct mp_ev_page_free),
+	[MP_EV_RANGE] = sizeof(struct mp_ev_range),
+	[MP_EV_FORK] = sizeof(struct mp_ev_fork),
+	[MP_EV_EXEC] = sizeof(struct mp_ev_exec),
+	[MP_EV_EXIT] = sizeof(struct mp_ev_exit),
+	[MP_EV_HOST] = sizeof(struct mp_ev_host),
+	[MP_EV_PROC] = sizeof(struct mp_ev_proc),
+	[MP_EV_MAPS] = sizeof(struct mp_ev_maps),
+	[MP_EV_MAP] = sizeof(struct mp_ev_map),
+	[MP_EV_ALLOCATOR] = sizeof(struct mp_ev_allocator),
+	[MP_EV_PROBE] = sizeof(struct mp_ev_probe),
+	[MP_EV_INSTANT] = sizeof(struct mp_ev_instant),
+	[MP_EV_LOSS] = sizeof(struct mp_ev_loss),
+	[MP_EV_COST] = sizeof(struct mp_ev_cost),
+};
+
+static bool terminated(const char *s, size_t room)
+{
+	return memchr(s, '\0', room) != NULL;
+}
+
+static bool pages_hold(const struct mp_ev_pages *ev)
+{
+	uint64_t entries = (ev->h.size - sizeof(*ev)) / sizeof(ev->entries[0]);
+
+	if (ev->order > ORDER_MAX || ev->addr & ~MP_PAGE_MASK)
+		return false;
+	if (ev->contig ? ev->nr > CONTIG_MAX || entries < 1 : ev->nr > entries)
+		return false;
+	return ev->addr <= ADDR_END && ev->nr * MP_PAGE_SIZE <= ADDR_END - ev->addr;
+}
+
+static bool map_holds(const struct mp_ev_map *ev)
+{
+	size_t room = ev->h.size - sizeof(*ev);
+
+	return ev->start <= ev->end && ev->name_len < room && ev->name[ev->name_len] == '\0';
+}
+
+static bool allocator_holds(const struct mp_ev_allocator *ev)
+{
+	return ev->build_id_len <= sizeof(ev->build_id) &&
+	       terminated(ev->version, sizeof(ev->version)) &&
+	       terminated(ev->object, ev->h.size - sizeof(*ev));
+}
+
+static bool proc_holds(const struct mp_ev_proc *ev)
+{
+	return terminated(ev->comm, sizeof(ev->comm)) &&
+	       ev->cmdline_len <= ev->h.size - sizeof(*ev);
+}
+
+/* The event is all there and as long as its struct: do its lengths and strings fit in it? */
+static bool body_holds(const struct mp_ev *ev)
+{
+	switch (ev->type) {
+	case MP_EV_PAGES:
+		return pages_hold((const struct mp_ev_pages *)ev);
+	case MP_EV_FAULT:
+		return ((const struct mp_ev_fault *)ev)->order <= ORDER_MAX;
+	case MP_EV_PAGE_FREE:
+		return ((const struct mp_ev_page_free *)ev)->order <= ORDER_MAX;
+	case MP_EV_GAP:
+		return ((const struct mp_ev_gap *)ev)->reason < MP_DROP_MAX;
+	case MP_EV_EXEC:
+		return terminated(((const struct mp_ev_exec *)ev)->comm,
+				  sizeof(((const struct mp_ev_exec *)ev)->comm));
+	case MP_EV_HOST:
+		return terminated(((const struct mp_ev_host *)ev)->release,
+				  sizeof(((const struct mp_ev_host *)ev)->release));
+	case MP_EV_PROC:
+		return proc_holds((const struct mp_ev_proc *)ev);
+	case MP_EV_MAP:
+		return map_holds((const struct mp_ev_map *)ev);
+	case MP_EV_ALLOCATOR:
+		return allocator_holds((const struct mp_ev_allocator *)ev);
+	case MP_EV_PROBE:
+		return terminated(((const struct mp_ev_probe *)ev)->symbol,
+				  sizeof(((const struct mp_ev_probe *)ev)->symbol));
+	}
+	return true;
+}
+
+int64_t mp_decode(const void *buf, size_t len)
+{
+	const struct mp_ev *ev = buf;
+
+	if (len < sizeof(*ev))
+		return 0;
+	if (ev->size < sizeof(*ev) || ev->size % 8)
+		return -EBADMSG;
+	if (ev->type < sizeof(sizes) / sizeof(sizes[0]) && ev->size < sizes[ev->type])
+		return -EBADMSG;
+	if (ev->size > len)
+		return 0;
+	return body_holds(ev) ? ev->size : -EBADMSG;
+}
