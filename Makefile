@@ -197,8 +197,15 @@ syntax:
 		$(CXX) -Wall -Wextra -Werror -O1 -pthread -S -o /dev/null $$file; \
 	done
 
+# For scripts/check: what there is to run.
+.PHONY: list-unit list-fuzz
+list-unit:
+	@echo $(unit_tests)
+list-fuzz:
+	@echo $(fuzzers)
+
 check: all tests
-	$(Q)O=$(O) SAN=$(SAN) scripts/check --layer unit --layer cli --no-setup
+	$(Q)scripts/check --no-setup --layer unit --layer house --layer golden --layer cli
 
 bench: all benches
 	$(Q)scripts/bench
