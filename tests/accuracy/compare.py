@@ -1,0 +1,361 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Compares a JSON report with what the workload and the kernel say: equal, not close."""
+import bisect
+import collections
+
+PAGE = 4096
+SHOWN = 8  # mismatches of one kind that are spelled out
+
+Page = collections.namedtuple("Page", "pfn state exclusive")
+Block = collections.namedtuple("Block", "requested resident site before")
+Site = collections.namedtuple("Site", "kind calls frees requested")
+Expect = collections.namedtuple("Expect", "start end kind by source before")
+
+
+class Truth:
+    """One truth file of tests/workload/truth.h."""
+
+    def __init__(self, path):
+        self.pages, self.blocks, self.maps, self.sites = {}, {}, {}, {}
+        self.vmas, self.expects, self.nopfn = [], [], []
+        self.whole = False
+        with open(path, encoding="ascii") as file:
+            for line in file:
+                word, *rest = line.split()
+                getattr(self, "read_" + word)(*rest)
+        self.vmas.sort()
+
+    def read_scenario(self, name):
+        self.scenario = name
+
+    def read_pid(self, pid):
+        self.pid = int(pid)
+
+    def read_vma(self, start, end, kind):
+        self.vmas.append((int(start, 0), int(end, 0), kind))
+
+    def read_page(self, addr, pfn, state, exclusive):
+        self.pages[int(addr, 0)] = Page(int(pfn), state, exclusive == "1")
+
+    def read_nopfn(self, addr):
+        self.nopfn.append(addr)
+
+    def read_tool_pages(self, number):
+        self.tool_pages = int(number)
+
+    def read_block(self, addr, requested, resident, site, before):
+        self.blocks[int(addr, 0)] = Block(int(requested), int(resident), site, before == "1")
+
+    def read_map(self, addr, requested, resident, site, before):
+        self.maps[int(addr, 0)] = Block(int(requested), int(resident), site, before == "1")
+
+    def read_site(self, name, kind, calls, frees, requested):
+        self.sites[name] = Site(kind, int(calls), int(frees), int(requested))
+
+    def read_expect(self, start, end, kind, by, source, before):
+        self.expects.append(Expect(int(start, 0), int(end, 0), kind, by, source, before == "1"))
+
+    def read_end(self):
+        self.whole = True
+
+    def vma_kind(self, addr):
+        i = bisect.bisect_right(self.vmas, (addr, 1 << 64, "")) - 1
+        return self.vmas[i][2] if i >= 0 and addr < self.vmas[i][1] else None
+
+
+class Mismatches(list):
+    """Spells out the first few of each kind and counts the rest."""
+
+    def __init__(self):
+        super().__init__()
+        self.counts = collections.Counter()
+
+    def add(self, kind, text):
+        self.counts[kind] += 1
+        if self.counts[kind] <= SHOWN:
+            self.append(f"{kind}: {text}")
+        elif self.counts[kind] == SHOWN + 1:
+            self.append(f"{kind}: ... more of these")
+
+    def equal(self, kind, what, ours, true):
+        if ours != true:
+            self.add(kind, f"{what}: mallocpath says {ours}, true is {true}")
+
+
+def compare_pages(truth, rows, bad):
+    seen = {}
+    for row in rows:
+        addr = int(row["addr"], 0)
+        if row["state"] == "gone" or truth.vma_kind(addr) == "exec":
+            continue
+        if addr in seen:
+            bad.add("page twice", row["addr"])
+        seen[addr] = row
+        if row["source"] not in ("fault", "populate", "seeded"):
+            bad.add("source", f"{row['addr']} is {row['source']}: learned from pagemap, not traced")
+        true = truth.pages.get(addr)
+        if true is None:
+            bad.add("page too many", f"{row['addr']} pfn {row['pfn']} {row['state']} "
+                    f"{row['source']}, true is: none (VMA {truth.vma_kind(addr)})")
+            continue
+        if true.state != "swapped":
+            bad.equal("pfn", row["addr"], row["pfn"], true.pfn)
+        state = row["state"]
+        if state == "shared_cow":  # a child that is not followed does not tell that it went
+            state = "present"
+        elif state == "present" and not true.exclusive:
+            state = "present alone"
+        bad.equal("state", row["addr"], state, true.state)
+    for addr in sorted(truth.pages.keys() - seen.keys()):
+        page = truth.pages[addr]
+        bad.add("page missing", f"{addr:#x} pfn {page.pfn} {page.state} "
+                f"(VMA {truth.vma_kind(addr)})")
+    return seen
+
+
+def compare_expects(truth, seen, bad):
+    wanted = {}
+    for expect in truth.expects:
+        for addr in range(expect.start, expect.end, PAGE):
+            wanted[addr] = expect
+    for addr, expect in wanted.items():
+        row = seen.get(addr)
+        if row is None or addr not in truth.pages:
+            continue
+        if expect.before:
+            bad.equal("how it came", f"{addr:#x} source", row["source"], "seeded")
+            continue
+        for field in ("kind", "by", "source"):
+            want = getattr(expect, field)
+            if want != "-":
+                bad.equal("how it came", f"{addr:#x} {field}", row[field], want)
+        if expect.kind == "thp":
+            bad.equal("how it came", f"{addr:#x} order", row["order"], 9)
+        if expect.kind == "mthp":
+            bad.equal("how it came", f"{addr:#x} order", row["order"], 4)
+
+
+def function_of(sites, ident):
+    frames = sites[ident]["frames"] if ident in sites else []
+    return frames[0]["function"] if frames else None
+
+
+def compare_blocks(truth, rows, sites, bad):
+    ours = {int(row["addr"], 0): row for row in rows}
+    for addr, block in truth.blocks.items():
+        row = ours.pop(addr, None)
+        if block.before:
+            if row is not None:
+                bad.add("block", f"{addr:#x} was there before attach: where is it known from?")
+            continue
+        if row is None:
+            bad.add("block missing", f"{addr:#x} {block.requested} bytes of {block.site}")
+            continue
+        bad.equal("block", f"{addr:#x} requested", row["requested"], block.requested)
+        bad.equal("block", f"{addr:#x} resident", row["resident_bytes"], block.resident)
+        bad.equal("block", f"{addr:#x} site", function_of(sites, row["site"]), block.site)
+        if row["usable"] is not None and row["usable"] < block.requested:
+            bad.add("block", f"{addr:#x} usable {row['usable']} of {block.requested} requested")
+    for addr, row in ours.items():  # the C library's own blocks are not the workload's
+        name = function_of(sites, row["site"])
+        if name is None or name.startswith("site_"):
+            bad.add("block too many", f"{addr:#x} {row['requested']} bytes of {name}")
+
+
+def compare_sites(truths, report, bad):
+    """@truths: those of all traced processes. Calls and frees are counted by the first alone."""
+    sums = collections.defaultdict(collections.Counter)
+    for site in report["sites"]:
+        name = site["frames"][0]["function"] if site["frames"] else None
+        for field in ("calls", "frees", "requested_bytes", "live_blocks", "live_bytes",
+                      "resident_bytes", "untouched_bytes"):
+            sums[name][field] += site[field]
+    for name, site in truths[0].sites.items():
+        live = [b for t in truths for b in list(t.blocks.values()) + list(t.maps.values())
+                if b.site == name and not b.before]
+        wanted = {"calls": site.calls, "frees": site.frees, "requested_bytes": site.requested,
+                  "live_blocks": len(live), "live_bytes": sum(b.requested for b in live),
+                  "resident_bytes": sum(b.resident for b in live),
+                  "untouched_bytes": sum(b.requested - b.resident for b in live)}
+        if site.kind == "mmap":  # mappings are no blocks, and their end is no free
+            del wanted["live_blocks"], wanted["frees"]
+        for field, value in wanted.items():
+            bad.equal("site", f"{name} {field}", sums[name][field], value)
+
+
+def compare_links(process, seen, bad):
+    """Each page row names the lowest live block on it, and how many there are."""
+    on_page = collections.defaultdict(list)
+    for row in process["blocks"]:
+        addr, size = int(row["addr"], 0), row["requested"]
+        if size:
+            for page in range(addr // PAGE * PAGE, addr + size, PAGE):
+                on_page[page].append(addr)
+    for addr, row in seen.items():
+        blocks = on_page.get(addr, [])
+        bad.equal("link", f"blocks on {addr:#x}", row["blocks"], len(blocks))
+        lowest = f"{min(blocks):#x}" if blocks else None
+        bad.equal("link", f"lowest block on {addr:#x}", row["block"], lowest)
+
+
+def compare_books(truth, process, rss, bad):
+    books = process["books"]
+    parts = [name for name in books if name.endswith("_bytes") and name not in
+             ("rss_bytes", "zero_bytes", "hugetlb_bytes")]
+    if rss is not None:
+        bad.equal("books", "rss_bytes (smaps_rollup)", books["rss_bytes"], rss)
+    if books["rss_bytes"] is not None:
+        total = sum(books[name] or 0 for name in parts)
+        bad.equal("books", "sum of the books", total, books["rss_bytes"])
+        if books["coverage"] is None or not 0.98 <= books["coverage"] <= 1:
+            bad.add("books", f"coverage {books['coverage']}: unexplained "
+                    f"{books['unexplained_bytes']} of {books['rss_bytes']}")
+    else:
+        bad.add("books", "rss_bytes is not known")
+    blocks = sum(row["resident_bytes"] for row in process["blocks"])
+    bad.equal("books", "block_bytes (sum of blocks)", books["block_bytes"], blocks)
+    zero = sum(page.state == "zero" for page in truth.pages.values())
+    bad.equal("books", "zero_bytes", books["zero_bytes"], zero * PAGE)
+    bad.equal("books", "tool_bytes", books["tool_bytes"], truth.tool_pages * PAGE)
+
+
+def compare_loss(report, bad):
+    loss = dict(report["loss"])
+    reasons = loss.pop("dropped", None) or {}
+    for name, value in list(loss.items()) + [("dropped." + k, v) for k, v in reasons.items()]:
+        if value not in (0, None):
+            bad.add("loss", f"{name} is {value}")
+
+
+def compare(truths, report, rss=None):
+    """The list of what differs; @truths one a process, @rss of the first or None."""
+    bad = Mismatches()
+    sites = {site["id"]: site for site in report["sites"]}
+    processes = {process["pid"]: process for process in report["processes"]}
+    if report["schema"] != "mallocpath.report/1":
+        bad.add("schema", report["schema"])
+    for i, truth in enumerate(truths):
+        process = processes.get(truth.pid)
+        if not truth.whole or not truth.pages:
+            bad.add("truth", f"the truth of {truth.pid} is not whole")
+        if truth.nopfn:
+            bad.add("truth", f"PFN 0 for {len(truth.nopfn)} pages: pagemap hides them from us")
+        if process is None:
+            bad.add("process", f"{truth.pid} is not in the report ({list(processes)})")
+            continue
+        seen = compare_pages(truth, process["pages"], bad)
+        compare_expects(truth, seen, bad)
+        compare_blocks(truth, process["blocks"], sites, bad)
+        compare_links(process, seen, bad)
+        compare_books(truth, process, rss if i == 0 else None, bad)
+    compare_sites(truths, report, bad)
+    compare_loss(report, bad)
+    return bad
+
+
+def made_up(truth):
+    """The report a perfect tool would give for @truth: to try the comparer itself."""
+    idents = {name: i + 1 for i, name in enumerate(truth.sites)}
+    blocks = [{"addr": f"{a:#x}", "requested": b.requested, "usable": None,
+               "site": idents[b.site], "resident_bytes": b.resident}
+              for a, b in truth.blocks.items() if not b.before]
+    on_page = collections.defaultdict(list)
+    for addr, block in truth.blocks.items():
+        for page in range(addr // PAGE * PAGE, addr + block.requested, PAGE):
+            if not block.before and block.requested:
+                on_page[page].append(addr)
+    expect_of = {a: e for e in truth.expects for a in range(e.start, e.end, PAGE)}
+    pages = []
+    for addr, page in truth.pages.items():
+        expect = expect_of.get(addr)
+        row = {"addr": f"{addr:#x}", "pfn": page.pfn, "kind": "anon", "by": "user", "order": 0,
+               "state": page.state, "source": "fault", "blocks": len(on_page[addr]),
+               "block": f"{min(on_page[addr]):#x}" if on_page[addr] else None}
+        if page.state == "present" and not page.exclusive:
+            row["state"] = "shared_cow"
+        if expect:
+            row.update({f: getattr(expect, f) for f in ("kind", "by", "source")
+                        if getattr(expect, f) != "-"})
+            row["order"] = {"thp": 9, "mthp": 4}.get(expect.kind, 0)
+            if expect.before:
+                row["source"] = "seeded"
+        pages.append(row)
+    sites = []
+    for name, site in truth.sites.items():
+        live = [b for b in list(truth.blocks.values()) + list(truth.maps.values())
+                if b.site == name and not b.before]
+        size, resident = sum(b.requested for b in live), sum(b.resident for b in live)
+        sites.append({"id": idents[name], "frames": [{"function": name}], "calls": site.calls,
+                      "frees": site.frees, "requested_bytes": site.requested,
+                      "live_blocks": len(live), "live_bytes": size, "resident_bytes": resident,
+                      "untouched_bytes": size - resident})
+    resident = sum(b["resident_bytes"] for b in blocks)
+    zero = sum(page.state == "zero" for page in truth.pages.values()) * PAGE
+    rss = resident + 1000 + truth.tool_pages * PAGE
+    books = {"rss_bytes": rss, "block_bytes": resident, "retained_bytes": 1000,
+             "tool_bytes": truth.tool_pages * PAGE, "unexplained_bytes": 0, "zero_bytes": zero,
+             "hugetlb_bytes": 0, "coverage": 1.0, "site_coverage": 1.0}
+    return {"schema": "mallocpath.report/1", "sites": sites, "loss": {"events_dropped": 0},
+            "processes": [{"pid": truth.pid, "pages": pages, "blocks": blocks, "books": books}]}
+
+
+def copied(thing):
+    """copy.deepcopy for what JSON holds, many times faster."""
+    if isinstance(thing, dict):
+        return {name: copied(value) if isinstance(value, (dict, list)) else value
+                for name, value in thing.items()}
+    return [copied(value) if isinstance(value, (dict, list)) else value for value in thing]
+
+
+def wrongs(report, pid):
+    """(what was made wrong, the report with it or None) for each error that must be seen."""
+    def change(what, do):
+        wrong = copied(report)
+        process = next(p for p in wrong["processes"] if p["pid"] == pid)
+        try:
+            do(wrong, process)
+        except StopIteration:  # this report has no place for it (no zero page in it, ...)
+            return what, None
+        return what, wrong
+
+    def row(process, state="present", source="fault"):
+        return next(r for r in process["pages"] if r["state"] == state and r["source"] == source)
+
+    def site(wrong):
+        return next(s for s in wrong["sites"] if s["frames"] and s["live_blocks"] and
+                    str(s["frames"][0]["function"]).startswith("site_"))
+
+    def block(wrong, process):
+        ident = site(wrong)["id"]
+        return next(b for b in process["blocks"] if b["site"] == ident)
+
+    def extra(process):
+        new = dict(row(process))
+        new["addr"] = "0x7000"
+        process["pages"].append(new)
+
+    yield change("one PFN", lambda w, p: row(p).update(pfn=row(p)["pfn"] + 1))
+    yield change("a page missing", lambda w, p: p["pages"].remove(row(p)))
+    yield change("a page too many", lambda w, p: extra(p))
+    yield change("zero told as present", lambda w, p: row(p, "zero").update(state="present"))
+    yield change("present told as zero", lambda w, p: row(p).update(state="zero"))
+    yield change("a reconciled page", lambda w, p: row(p).update(source="reconciled"))
+    yield change("populate told as fault",
+                 lambda w, p: row(p, source="populate").update(source="fault"))
+    yield change("zero fault told as anon", lambda w, p: row(p, "zero").update(kind="anon"))
+    yield change("a block missing", lambda w, p: p["blocks"].remove(block(w, p)))
+    yield change("one resident byte", lambda w, p: block(w, p).update(
+        resident_bytes=block(w, p)["resident_bytes"] + 1))
+    yield change("one requested byte", lambda w, p: block(w, p).update(
+        requested=block(w, p)["requested"] + 1))
+    yield change("a block's site", lambda w, p: block(w, p).update(site=0))
+    yield change("a site's calls", lambda w, p: site(w).update(calls=site(w)["calls"] - 1))
+    yield change("a site's resident bytes", lambda w, p: site(w).update(
+        resident_bytes=site(w)["resident_bytes"] + 4096))
+    yield change("a site's name", lambda w, p: site(w)["frames"][0].update(function="main"))
+    yield change("books: rss", lambda w, p: p["books"].update(
+        rss_bytes=p["books"]["rss_bytes"] + 4096))
+    yield change("books: blocks", lambda w, p: p["books"].update(
+        block_bytes=p["books"]["block_bytes"] - 1))
+    yield change("one event lost", lambda w, p: w["loss"].update(events_dropped=1))
+    yield change("the process", lambda w, p: p.update(pid=1))
