@@ -24,10 +24,11 @@ struct mp_view_opts {
 	enum mp_sort sort; /* metric for order (table) and for the choice of site (tree) */
 	bool bytes;        /* plain numbers, no units */
 	bool color;
-	int width;          /* columns of the terminal, 0: no limit */
-	int verbose;        /* 0..2 */
-	uint32_t site;      /* tree: this site; 0: the first by @sort */
+	int width;          /* columns of the terminal, 0: none there, 100 are used */
+	int verbose;        /* 0..2; from 1 on no label is cut */
+	uint32_t site;      /* tree: this site (-ENOENT if there is none); 0: the first by @sort */
 	bool pages, blocks; /* json: the long arrays */
+	bool utf8;          /* tree: lines may be drawn with box characters, not ASCII */
 };
 
 struct mp_view {

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Writing JSON values one by one. @name is the key, NULL within an array. Errors stick in @err. */
+#ifndef MP_VIEW_JSON_H
+#define MP_VIEW_JSON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <yajl/yajl_gen.h>
+
+struct mp_json {
+	yajl_gen gen;
+	FILE *out;
+	int err; /* 0 or -errno; failed writes are seen in @out */
+};
+
+/* @j->out must be set. 0 or -ENOMEM. */
+int mp_json_init(struct mp_json *j);
+void mp_json_end(struct mp_json *j);
+
+/* @bracket: "{" or "[", "}" or "]" */
+void mp_json_open(struct mp_json *j, const char *name, const char *bracket);
+void mp_json_close(struct mp_json *j, const char *bracket);
+/* A line break between two elements */
+void mp_json_line(struct mp_json *j);
+
+/* Our own words; NULL gives null. */
+void mp_json_word(struct mp_json *j, const char *name, const char *value);
+/* Text of others: what is not UTF-8 becomes U+FFFD, JSON having no other text. */
+void mp_json_string(struct mp_json *j, const char *name, const char *value);
+/* The same; NULL and "" give null. */
+void mp_json_text(struct mp_json *j, const char *name, const char *value);
+void mp_json_bool(struct mp_json *j, const char *name, bool value);
+/* "0x..." */
+void mp_json_address(struct mp_json *j, const char *name, uint64_t addr);
+void mp_json_number(struct mp_json *j, const char *name, uint64_t n);
+/* 0 gives null. */
+void mp_json_known(struct mp_json *j, const char *name, uint64_t n);
+/* MP_UNKNOWN gives null. */
+void mp_json_signed(struct mp_json *j, const char *name, int64_t n);
+/* NaN gives null. */
+void mp_json_real(struct mp_json *j, const char *name, double x);
+
+#endif

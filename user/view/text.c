@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The books, the loss and the cost in words. */
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "view/label.h"
+#include "view/units.h"
+#include "view/views.h"
+
+/* Prints "@sep@text" on the line that is @column wide, or on a new one if it would not fit. */
+static size_t flow(FILE *out, size_t column, size_t indent, size_t width, const char *sep,
+		   const char *text)
+{
+	size_t len = strlen(sep) + strlen(text);
+
+	if (column + len > width && column > indent) {
+		fprintf(out, "\n%*s", (int)indent, "");
+		column = indent;
+		sep += *sep == ' ';
+		len = strlen(sep) + strlen(text);
+	}
+	fprintf(out, "%s%s", sep, text);
+	return column + len;
+}
+
+static void balance(const struct mp_books *b, const struct mp_view_opts *opts, FILE *out)
+{
+	const struct {
+		const char *name;
+		int64_t bytes;
+	} parts[] = {
+		{ "block", b->block },
+		{ "retained", b->retained },
+		{ "metadata", b->metadata },
+		{ "before attach", b->before_attach },
+		{ "other anon", b->other_anon },
+		{ "stack", b->stack },
+		{ "file", b->file },
+		{ "shmem", b->shmem },
+		{ "tool", b->tool },
+		{ "unexplained", b->unexplained },
+	};
+	size_t width = opts->width > 0 ? opts->width : MP_WIDTH_DEFAULT;
+	size_t i, column, indent, shown = 0;
+	char text[80];
+
+	column = fprintf(out, "  Rss %s", mp_units_bytes(b->rss, opts->bytes).s);
+	indent = column + 1;
+	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		if (parts[i].bytes == 0 || parts[i].bytes == MP_UNKNOWN)
+			continue;
+		snprintf(text, sizeof(text), "%s %s", parts[i].name,
+			 mp_units_bytes(parts[i].bytes, opts->bytes).s);
+		column = flow(out, column, indent, width, shown++ ? " + " : " = ", text);
+	}
+	fputc('\n', out);
+}
+
+static void coverage(const struct mp_books *b, FILE *out)
+{
+	if (isnan(b->coverage))
+		fputs("  coverage -: Rss is not known or 0\n", out);
+	else
+		fprintf(out, "  coverage %s: share of Rss that is explained\n",
+			mp_units_percent(b->coverage).s);
+	if (isnan(b->site_coverage))
+		fputs("  site coverage -: no anonymous page came since tracing began\n", out);
+	else
+		fprintf(out,
+			"  site coverage %s: of the anonymous memory that came since tracing began,\n"
+			"    the share whose code is known\n",
+			mp_units_percent(b->site_coverage).s);
+}
+
+/* The command line as one line, at most @size - 1 bytes. */
+static void command_line(const struct mp_proc *proc, char *line, size_t size)
+{
+	size_t i, used = 0;
+
+	line[0] = '\0';
+	for (i = 0; i < proc->nr_cmdline && used + 2 < size; i++) {
+		if (i)
+			line[used++] = ' ';
+		mp_label_safe(line + used, size - used, proc->cmdline[i]);
+		used += strlen(line + used);
+	}
+}
+
+void mp_text_books(const struct mp_proc *proc, const struct mp_view_opts *opts, FILE *out)
+{
+	const struct mp_books *b = &proc->books;
+	char comm[80], line[1024];
+	size_t width = opts->width > 0 ? opts->width : MP_WIDTH_DEFAULT;
+	size_t column;
+
+	mp_label_safe(comm, sizeof(comm), proc->comm && *proc->comm ? proc->comm : "?");
+	command_line(proc, line, sizeof(line));
+	column = fprintf(out, "%s%s (pid %" PRIu32 "), %s%s%s", opts->color ? "\033[1m" : "", comm,
+			 proc->pid, mp_at_name(proc->at), opts->color ? "\033[0m" : "",
+			 *line ? ": " : "");
+	column -= opts->color ? strlen("\033[1m\033[0m") : 0;
+	if (!opts->verbose)
+		mp_label_clip(line, width > column + 2 ? width - column : 2);
+	fprintf(out, "%s\n", line);
+	balance(b, opts, out);
+	coverage(b, out);
+	if ((b->zero > 0) || (b->hugetlb > 0))
+		fprintf(out, "  beside Rss: zero page %s, hugetlb %s\n",
+			mp_units_bytes(b->zero, opts->bytes).s,
+			mp_units_bytes(b->hugetlb, opts->bytes).s);
+}
+
+void mp_text_loss(const struct mp_loss *loss, FILE *out)
+{
+	const struct {
+		uint64_t n;
+		const char *words;
+	} rows[] = {
+		{ loss->events_dropped, "events dropped: the ring buffer was full" },
+		{ loss->gaps, "gaps in the stream of events" },
+		{ loss->returns_missed, "allocator calls whose return was not seen" },
+		{ loss->frees_lost, "blocks ended without their free being seen" },
+		{ loss->frees_unmatched, "frees of blocks nobody saw allocated" },
+		{ loss->stacks_truncated, "stacks cut off" },
+		{ loss->stacks_lost, "stacks lost: no room for them" },
+		{ loss->programs_skipped, "probe hits skipped by the kernel" },
+		{ loss->moved_unseen_pages, "pages changed unseen, put right from pagemap" },
+		{ loss->dropped[MP_DROP_SCRATCH], "calls not followed: too many threads in calls" },
+		{ loss->dropped[MP_DROP_NESTED], "calls not followed: nested too deep" },
+		{ loss->dropped[MP_DROP_USER_READ], "reads of the target's memory that failed" },
+		{ loss->dropped[MP_DROP_WALK], "page tables that could not be read" },
+		{ loss->dropped[MP_DROP_FAULT_START], "faults whose start was not seen" },
+		{ loss->dropped[MP_DROP_NO_ENTRY],
+		  "returns without entry: calls under way at attach" },
+		{ loss->module_mismatch_pages > 0 ? loss->module_mismatch_pages : 0,
+		  "pages on which the kernel module disagrees" },
+	};
+	size_t i, shown = 0;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (rows[i].n)
+			fprintf(out, "%s %" PRIu64 " %s\n", shown++ ? "     " : "lost:", rows[i].n,
+				rows[i].words);
+	if (!shown)
+		fputs("lost: nothing\n", out);
+}
+
+void mp_text_cost(const struct mp_cost *cost, const struct mp_view_opts *opts, FILE *out)
+{
+	fprintf(out, "cost: %s events, %s probe hits, ", mp_units_count(cost->events).s,
+		mp_units_count(cost->probe_hits).s);
+	if (!isnan(mp_cost_fraction(cost)))
+		fprintf(out, "about %s of the target's CPU time, ",
+			mp_units_percent(mp_cost_fraction(cost)).s);
+	fprintf(out, "own CPU time %s, peak memory %s\n",
+		mp_units_ns(cost->tool_cpu_ns, opts->bytes).s,
+		mp_units_bytes(cost->tool_peak_bytes, opts->bytes).s);
+}

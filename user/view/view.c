@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "view/view.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "view/views.h"
+
+const struct mp_view mp_views[] = {
+	{ "table", "where Rss went, then the sites that own it", 0, mp_view_table },
+	{ "tree", "one site's path from malloc to the physical pages",
+	  MP_REPORT_PAGES | MP_REPORT_BLOCKS, mp_view_tree },
+	{ "json", "everything, for programs (schema mallocpath.report/1)", 0, mp_view_json },
+	{ NULL, NULL, 0, NULL },
+};
+
+const struct mp_view *mp_view_find(const char *name)
+{
+	const struct mp_view *v;
+
+	for (v = mp_views; v->name; v++)
+		if (!strcmp(v->name, name))
+			return v;
+	return NULL;
+}
+
+int mp_sort_parse(const char *word, enum mp_sort *sort)
+{
+	static const char *const words[] = {
+		[MP_SORT_RESIDENT] = "resident", [MP_SORT_CHARGED] = "charged",
+		[MP_SORT_LIVE] = "live",         [MP_SORT_UNTOUCHED] = "untouched",
+		[MP_SORT_FAULTS] = "faults",     [MP_SORT_FAULT_NS] = "fault-ns",
+		[MP_SORT_CALLS] = "calls",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (!strcmp(words[i], word)) {
+			*sort = i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+double mp_cost_fraction(const struct mp_cost *cost)
+{
+	if (cost->probe_ns == MP_UNKNOWN || cost->target_cpu_ns == MP_UNKNOWN ||
+	    cost->target_cpu_ns <= 0)
+		return NAN;
+	return (double)cost->probe_ns / cost->target_cpu_ns;
+}
+
+int mp_view_finish(FILE *out)
+{
+	errno = 0;
+	if (fflush(out))
+		return errno ? -errno : -EIO;
+	return ferror(out) ? -EIO : 0; /* an earlier write failed: its errno is gone */
+}

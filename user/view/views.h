@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The views one by one, and what several of them need; see view.h for what they promise. */
+#ifndef MP_VIEW_VIEWS_H
+#define MP_VIEW_VIEWS_H
+
+#include "view/view.h"
+
+int mp_view_table(const struct mp_report *r, struct mp_symbols *sym,
+		  const struct mp_view_opts *opts, FILE *out);
+int mp_view_tree(const struct mp_report *r, struct mp_symbols *sym, const struct mp_view_opts *opts,
+		 FILE *out);
+int mp_view_json(const struct mp_report *r, struct mp_symbols *sym, const struct mp_view_opts *opts,
+		 FILE *out);
+
+/* The first lines and the last ones of every text view. */
+void mp_text_books(const struct mp_proc *proc, const struct mp_view_opts *opts, FILE *out);
+void mp_text_loss(const struct mp_loss *loss, FILE *out);
+void mp_text_cost(const struct mp_cost *cost, const struct mp_view_opts *opts, FILE *out);
+
+#define MP_WIDTH_DEFAULT 100 /* columns where there is no terminal */
+
+/* Share of the target's CPU time that our probes took; NaN: not known. */
+double mp_cost_fraction(const struct mp_cost *cost);
+/* 0, or -errno if anything written to @out so far did not get through. */
+int mp_view_finish(FILE *out);
+
+#endif
