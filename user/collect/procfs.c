@@ -343,8 +343,9 @@ static uint8_t kind_by_file(pid_t pid, const struct mp_map *map)
 		return 0;
 	if (fstat(fd, &st) == 0 && S_ISCHR(st.st_mode)) {
 		/* devtmpfs calls itself tmpfs; private /dev/zero (1:5) is anonymous memory */
-		if (st.st_rdev == makedev(1, 5) && !(map->perms & 8))
-			kind = MP_VMA_ANON;
+		bool zero = st.st_rdev == makedev(1, 5) && !(map->perms & 8);
+
+		kind = zero ? MP_VMA_ANON : MP_VMA_SPECIAL;
 	} else if (fstatfs(fd, &fs) == 0) {
 		if (fs.f_type == TMPFS_MAGIC)
 			kind = MP_VMA_SHMEM;
@@ -424,6 +425,8 @@ int mp_maps_read(pid_t pid, bool with_rss, struct mp_maps *out, struct mp_err *e
 	if (ret == -EIO && errno)
 		ret = -errno;
 	fclose(f);
+	if (!ret && !out->nr) /* the address space is gone */
+		ret = -ESRCH;
 	if (ret)
 		return maps_fail(pid, what, -ret, line, err);
 	for (size_t i = 0; i < out->nr; i++)
