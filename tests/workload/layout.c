@@ -407,7 +407,7 @@ static void scenario_huge_split(void)
 	char *p = truth_at(huge_block);
 
 	must(madvise(p + HUGE + 64 * KIB, 128 * KIB, MADV_DONTNEED), "split");
-	p[3 * HUGE + 7] = 1; /* write after the huge zero page */
+	p[3 * HUGE + 7] = 1;                                    /* write after the huge zero page */
 	truth_expect(p + 3 * HUGE, HUGE, "-", "user", "fault"); /* kernels differ in how */
 	must(madvise(p + 5 * HUGE, HUGE, MADV_DONTNEED), "MADV_DONTNEED");
 	must(mprotect(p + 6 * HUGE, HUGE / 2, PROT_READ), "mprotect");

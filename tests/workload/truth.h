@@ -182,7 +182,9 @@ static void truth_say_pages(int pm, int kpf)
 		uint64_t at = v->start;
 
 		truth_say("vma %#" PRIx64 " %#" PRIx64 " %s\n", v->start, v->end,
-			  v->exec ? "exec" : v->file ? "file" : "anon");
+			  v->exec   ? "exec"
+			  : v->file ? "file"
+				    : "anon");
 		while (at < v->end) {
 			uint64_t nr = (v->end - at) / TRUTH_PAGE;
 			ssize_t got;
