@@ -1,0 +1,131 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# How the command line answers: help, versions, wrong words, and where its output goes.
+
+bats_require_minimum_version 1.5.0
+
+setup()
+{
+	: "${MALLOCPATH:=$BATS_TEST_DIRNAME/../../build/mallocpath}"
+	cd "$BATS_TEST_TMPDIR"
+}
+
+# usage_error ARG...: exit 2, nothing on stdout, and at least one line that names the program
+usage_error()
+{
+	run --separate-stderr "$MALLOCPATH" "$@"
+	echo "status $status, stderr: $stderr"
+	[ "$status" -eq 2 ]
+	[ -z "$output" ]
+	[[ "$stderr" == *mallocpath* ]]
+}
+
+@test "--help: exit 0, on stdout, with every command and the common options" {
+	run --separate-stderr "$MALLOCPATH" --help
+	[ "$status" -eq 0 ]
+	[ -z "$stderr" ]
+	for word in "Usage:" -p --view --output --duration record report doctor; do
+		[[ "$output" == *"$word"* ]] || { echo "not told: $word"; return 1; }
+	done
+}
+
+@test "every command has --help" {
+	for command in record report doctor; do
+		run --separate-stderr "$MALLOCPATH" "$command" --help
+		[ "$status" -eq 0 ] || { echo "$command"; return 1; }
+		[[ "$output" == *"Usage:"* ]]
+	done
+}
+
+@test "--version: one line, exit 0" {
+	run --separate-stderr "$MALLOCPATH" --version
+	[ "$status" -eq 0 ]
+	[ "${#lines[@]}" -eq 1 ]
+	[[ "$output" == mallocpath* ]]
+}
+
+@test "nothing asked: usage, exit 2" {
+	usage_error
+}
+
+@test "an unknown option is named" {
+	usage_error --no-such-option
+	[[ "$stderr" == *no-such-option* ]]
+}
+
+@test "an unknown command is named" {
+	usage_error frobnicate
+	[[ "$stderr" == *frobnicate* ]]
+}
+
+@test "an option without its value" {
+	usage_error -p
+	usage_error -p 1 -o
+	usage_error -p 1 --view
+}
+
+@test "a PID that is not one is named" {
+	for pid in abc 0 -1 1x '' 99999999999999999999 ' ' 1,,2 1, ,1 0x10; do
+		usage_error -p "$pid"
+		[[ "$stderr" == *"$pid"* ]]
+	done
+}
+
+@test "a duration that is not one" {
+	for seconds in abc -1 nan 1x '' inf 1e99; do
+		usage_error -p $$ -d "$seconds"
+	done
+}
+
+@test "an unknown view is named, with those there are" {
+	usage_error -p $$ --view nonsense
+	[[ "$stderr" == *nonsense* && "$stderr" == *table* && "$stderr" == *json* ]]
+}
+
+@test "numbers are checked: --top" {
+	for n in abc -1 '' 1x 99999999999999999999; do
+		usage_error -p $$ --top "$n"
+	done
+}
+
+@test "a PID and a command exclude each other" {
+	usage_error -p $$ -- true
+}
+
+@test "report: needs a file, and one only" {
+	usage_error report
+	usage_error report a b
+}
+
+@test "report: a file that does not exist: exit 1, one line, its name and why" {
+	run --separate-stderr "$MALLOCPATH" report no-such-file.mpt
+	[ "$status" -eq 1 ]
+	[ -z "$output" ]
+	[ "${#stderr_lines[@]}" -eq 1 ]
+	[[ "$stderr" == *no-such-file.mpt* && "$stderr" == *"No such file"* ]]
+}
+
+@test "report: a directory, an empty file, text: exit 1, one line" {
+	mkdir dir
+	: >empty
+	echo "just text, not a trace" >text
+	for file in dir empty text; do
+		run --separate-stderr "$MALLOCPATH" report "$file"
+		echo "$file: $status $stderr"
+		[ "$status" -eq 1 ]
+		[ -z "$output" ]
+		[ "${#stderr_lines[@]}" -eq 1 ]
+		[[ "$stderr" == *"$file"* ]]
+	done
+}
+
+@test "record: needs -o" {
+	usage_error record -p $$
+	[[ "$stderr" == *-o* ]]
+}
+
+@test "help to a full device: exit 1, not silence" {
+	[ -w /dev/full ]
+	run bash -c '"$0" --help >/dev/full' "$MALLOCPATH"
+	[ "$status" -ne 0 ]
+}
