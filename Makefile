@@ -51,7 +51,7 @@ CFLAGS ?= $(OPT) -g
 std := -std=gnu11 -D_GNU_SOURCE
 includes := -Iuser -I$(BUILD)/bpf -include $(BUILD)/config.h
 cflags = $(std) $(warnings) $(werror) $(includes) $(CPPFLAGS) $(CFLAGS) $(sanitize)
-depflags = -MMD -MP -MF $(@:.o=.d)
+depflags = -MMD -MP -MT $@ -MF $(@:.o=.d)
 
 bpf_arch := $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(shell uname -m)))
 multiarch := $(shell $(CC) -print-multiarch 2>/dev/null)
@@ -160,12 +160,12 @@ $(benches): $(O)/tests/bench/%: $(O)/tests/bench/%.o $(library)
 $(BUILD)/tests/workload/%: tests/workload/%.c
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(std) -Wall -Wextra $(werror) -O1 -g -pthread \
-		-MMD -MP -MF $@.d -o $@ $< -ldl
+		-MMD -MP -MT $@ -MF $@.d -o $@ $< -ldl
 
 $(BUILD)/tests/workload/%: tests/workload/%.cc
 	$(call say,CXX,$@)
 	$(Q)mkdir -p $(@D) && $(CXX) -Wall -Wextra $(werror) -O1 -g -pthread \
-		-MMD -MP -MF $@.d -o $@ $<
+		-MMD -MP -MT $@ -MF $@.d -o $@ $<
 
 # The code under a fuzzer is compiled by clang, into a library of its own.
 fuzz_cflags = $(std) $(includes) $(CPPFLAGS) -O1 -g -fno-omit-frame-pointer \
@@ -182,7 +182,7 @@ $(BUILD)/fuzz/libmallocpath.a: $(fuzz_objects)
 
 $(fuzzers): $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(BUILD)/fuzz/libmallocpath.a
 	$(call say,CLANG,$@)
-	$(Q)mkdir -p $(@D) && $(CLANG) $(fuzz_cflags) -fsanitize=fuzzer -MMD -MP -MF $@.d -o $@ \
+	$(Q)mkdir -p $(@D) && $(CLANG) $(fuzz_cflags) -fsanitize=fuzzer -MMD -MP -MT $@ -MF $@.d -o $@ \
 		$< $(BUILD)/fuzz/libmallocpath.a $(LIBS) -lm
 
 # What a SAN=1 build does not compile, with warnings as errors. Writes nothing.
