@@ -127,5 +127,6 @@ usage_error()
 @test "help to a full device: exit 1, not silence" {
 	[ -w /dev/full ]
 	run bash -c '"$0" --help >/dev/full' "$MALLOCPATH"
-	[ "$status" -ne 0 ]
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"No space left"* ]]
 }
