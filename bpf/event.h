@@ -271,9 +271,10 @@ struct mp_ev_exit {
 	__s64 shmem_pages;
 	__s64 swap_entries;
 	__u32 valid;
-	__s32 code; /* as wait(2) gives it */
+	__s32 code;   /* as wait(2) gives it */
+	__u64 cpu_ns; /* CPU time of all its threads */
 };
-_Static_assert(sizeof(struct mp_ev_exit) == 64, "wire format");
+_Static_assert(sizeof(struct mp_ev_exit) == 72, "wire format");
 
 enum mp_drop {
 	MP_DROP_RING = 0,        /* ring buffer full */

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The allocator's functions: one program at every entry, one at every return, one for free. The
+ * probe's cookie says which function it is. Probes sit at an instruction before which neither the
+ * argument registers nor rsp have changed, so [rsp] is the return address: the direct caller.
+ *
+ * A thread may be inside several calls at once (a signal handler, a wrapper library, realloc that
+ * calls malloc): calls that the allocator makes to itself are not blocks of their own and are left
+ * out; others are kept on a small stack of frames and matched with their return by stack pointer.
+ */
+#include "maps.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+/* The same stack, not another one (signal stack, coroutine) that happens to lie lower. */
+#define NEAR_BYTES (1ULL << 20)
+
+static __always_inline bool called_from_allocator(u64 caller)
+{
+	u32 tgid = mp_tgid();
+	struct mp_texts *t = bpf_map_lookup_elem(&texts, &tgid);
+
+	if (!t)
+		return false;
+	for (int i = 0; i < MP_TEXTS; i++)
+		if (caller >= t->range[i].start && caller < t->range[i].end)
+			return true;
+	return false;
+}
+
+/* Calls that were left by longjmp or lost their return probe: a live caller's frame lies higher. */
+static __always_inline void drop_stale(struct mp_thread *t, u64 sp)
+{
+	for (int i = 0; i < MP_FRAMES; i++) {
+		u32 top = t->depth - 1;
+
+		if (top >= MP_FRAMES)
+			return;
+		if (t->frames[top].sp > sp || sp - t->frames[top].sp > NEAR_BYTES)
+			return;
+		t->depth = top;
+		mp_drop(MP_DROP_RETURN);
+	}
+}
+
+static __always_inline u64 times(u64 a, u64 b)
+{
+	u64 most = a ? ~0ULL / a : ~0ULL;
+
+	barrier_var(most);               /* or clang asks for a 128-bit product */
+	return b > most ? ~0ULL : a * b; /* overflow: the call will fail */
+}
+
+static __always_inline u64 requested(u32 fn, struct mp_regs *r)
+{
+	switch (fn) {
+	case MP_FN_CALLOC:
+		return times(r->rdi, r->rsi);
+	case MP_FN_REALLOC:
+	case MP_FN_MEMALIGN:
+	case MP_FN_ALIGNED_ALLOC:
+		return r->rsi;
+	case MP_FN_REALLOCARRAY:
+		return times(r->rsi, r->rdx);
+	case MP_FN_POSIX_MEMALIGN:
+		return r->rdx;
+	default:
+		return r->rdi;
+	}
+}
+
+static __always_inline void send_free(u16 type, u32 tgid, u64 addr, u64 cookie)
+{
+	struct mp_ev_free *ev = mp_reserve(sizeof(*ev));
+
+	if (!ev)
+		return;
+	mp_head(&ev->h, type, sizeof(*ev), tgid);
+	ev->addr = addr;
+	ev->stack = 0;
+	ev->provider = MP_COOKIE_PROVIDER(cookie);
+	ev->fn = MP_COOKIE_FN(cookie);
+	ev->pad = 0;
+	mp_send(ev);
+}
+
+SEC("uprobe")
+int mp_alloc_ent(struct mp_regs *r)
+{
+	u64 cookie = bpf_get_attach_cookie(r);
+	struct mp_proc_val *p = mp_current();
+	u32 fn = MP_COOKIE_FN(cookie);
+	struct mp_thread *t;
+	struct mp_frame *f;
+	u64 caller = 0;
+	u32 depth;
+
+	mp_hit(MP_COOKIE_INDEX(cookie));
+	if (!p)
+		return 0;
+	t = mp_thread_make();
+	if (!t)
+		return 0;
+	if (bpf_probe_read_user(&caller, 8, (void *)r->rsp))
+		mp_drop(MP_DROP_USER_READ);
+	drop_stale(t, r->rsp);
+	depth = t->depth;
+	if (depth && called_from_allocator(caller))
+		return 0;
+	if (depth >= MP_FRAMES) {
+		mp_drop(MP_DROP_NESTED);
+		return 0;
+	}
+	f = &t->frames[depth & (MP_FRAMES - 1)];
+	f->sp = r->rsp;
+	f->caller = caller;
+	f->requested = requested(fn, r);
+	f->arg = 0;
+	f->cookie = cookie;
+	t->depth = depth + 1;
+	if (fn == MP_FN_POSIX_MEMALIGN) {
+		f->arg = r->rdi;
+	} else if (fn == MP_FN_REALLOC || fn == MP_FN_REALLOCARRAY) {
+		f->arg = r->rdi;
+		if (f->arg)
+			send_free(MP_EV_REALLOC, p->owner, f->arg, cookie);
+	}
+	return 0;
+}
+
+/* Finds the frame this return belongs to; frames above it never returned. */
+static __always_inline bool pop_frame(struct mp_thread *t, u64 sp, struct mp_frame *out)
+{
+	for (int i = 0; i < MP_FRAMES; i++) {
+		u32 top = t->depth - 1;
+
+		if (top >= MP_FRAMES)
+			return false;
+		if (t->frames[top].sp + 8 == sp) {
+			*out = t->frames[top];
+			t->depth = top;
+			return true;
+		}
+		if (t->frames[top].sp + 8 > sp)
+			return false; /* an inner call's return: the outer one is still under way */
+		t->depth = top;
+		mp_drop(MP_DROP_RETURN);
+	}
+	return false;
+}
+
+static __always_inline u64 result(struct mp_frame *f, u64 rax)
+{
+	u64 addr = 0;
+
+	if (MP_COOKIE_FN(f->cookie) != MP_FN_POSIX_MEMALIGN)
+		return rax;
+	if ((u32)rax)
+		return 0;
+	if (bpf_probe_read_user(&addr, 8, (void *)f->arg))
+		mp_drop(MP_DROP_USER_READ);
+	return addr;
+}
+
+static __always_inline void fill_alloc(struct mp_ev_alloc *ev, struct mp_frame *f, u64 addr)
+{
+	ev->addr = addr;
+	ev->requested = f->requested;
+	ev->chunk = 0;
+	ev->caller = f->caller;
+	ev->stack = 0;
+	ev->provider = MP_COOKIE_PROVIDER(f->cookie);
+	ev->fn = MP_COOKIE_FN(f->cookie);
+	ev->pad = 0;
+	if (addr && MP_COOKIE_GLIBC(f->cookie))
+		bpf_probe_read_user(&ev->chunk, 8, (void *)(addr - 8));
+}
+
+SEC("uretprobe")
+int mp_alloc_ret(struct mp_regs *r)
+{
+	struct mp_proc_val *p = mp_current();
+	struct mp_thread *t = mp_thread_get();
+	struct mp_ev_realloc_done *re;
+	struct mp_ev_alloc *ev;
+	struct mp_frame f;
+	u64 addr;
+
+	mp_hit(MP_HIT_RETURN);
+	if (!p)
+		return 0;
+	if (!t || !pop_frame(t, r->rsp, &f)) {
+		if (!t || !t->depth)
+			mp_drop(MP_DROP_NO_ENTRY);
+		return 0;
+	}
+	addr = result(&f, r->rax);
+	if (f.arg && MP_COOKIE_FN(f.cookie) != MP_FN_POSIX_MEMALIGN) {
+		re = mp_reserve(sizeof(*re));
+		if (!re)
+			return 0;
+		mp_head(&re->a.h, MP_EV_REALLOC_DONE, sizeof(*re), p->owner);
+		fill_alloc(&re->a, &f, addr);
+		re->old = f.arg;
+		mp_send(re);
+		return 0;
+	}
+	ev = mp_reserve(sizeof(*ev));
+	if (!ev)
+		return 0;
+	mp_head(&ev->h, MP_EV_ALLOC, sizeof(*ev), p->owner);
+	fill_alloc(ev, &f, addr);
+	mp_send(ev);
+	return 0;
+}
+
+SEC("uprobe")
+int mp_free_ent(struct mp_regs *r)
+{
+	u64 cookie = bpf_get_attach_cookie(r);
+	struct mp_proc_val *p = mp_current();
+
+	mp_hit(MP_COOKIE_INDEX(cookie));
+	if (p && r->rdi)
+		send_free(MP_EV_FREE, p->owner, r->rdi, cookie);
+	return 0;
+}
+
+/* libc's mmap, mremap, sbrk: not blocks, but who called them owns the mapping. */
+SEC("uprobe")
+int mp_map_ent(struct mp_regs *r)
+{
+	u64 cookie = bpf_get_attach_cookie(r);
+	struct mp_thread *t;
+
+	mp_hit(MP_COOKIE_INDEX(cookie));
+	if (!mp_current())
+		return 0;
+	t = mp_thread_make();
+	if (!t)
+		return 0;
+	t->map_sp = r->rsp;
+	t->map_caller = 0;
+	bpf_probe_read_user(&t->map_caller, 8, (void *)r->rsp);
+	return 0;
+}

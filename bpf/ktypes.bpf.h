@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The few kernel types the programs need, as CO-RE flavours: only fields that are read, offsets are
+ * fixed up from the running kernel's BTF at load. No vmlinux.h, so building needs no BTF.
+ */
+#ifndef MP_KTYPES_BPF_H
+#define MP_KTYPES_BPF_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+
+#define u8  __u8
+#define u16 __u16
+#define u32 __u32
+#define u64 __u64
+#define s32 __s32
+#define s64 __s64
+#define bool _Bool
+#define true 1
+#define false 0
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct percpu_counter {
+	s64 count;
+	s32 *counters;
+};
+
+struct mm_struct {
+	void *pgd;
+	unsigned long brk;
+	unsigned long def_flags;
+	unsigned long locked_vm;
+	struct percpu_counter rss_stat[4];
+};
+
+/* up to 6.1: struct mm_rss_stat { atomic_long_t count[4]; } */
+struct mm_rss_stat___old {
+	s64 count[4];
+};
+struct mm_struct___old {
+	struct mm_rss_stat___old rss_stat;
+};
+
+struct signal_struct {
+	struct {
+		int counter;
+	} live;
+	u64 sum_sched_runtime; /* of the threads that are gone */
+};
+
+struct sched_entity {
+	u64 sum_exec_runtime;
+};
+
+struct task_struct {
+	struct mm_struct *mm;
+	struct signal_struct *signal;
+	int pid;
+	int tgid;
+	int exit_code;
+	struct sched_entity se;
+};
+
+struct page {
+	unsigned long flags;
+	unsigned long compound_head;
+	void *mapping;
+};
+
+/* since 6.18 page->flags is memdesc_flags_t { unsigned long f; } */
+struct memdesc_flags_t___new {
+	unsigned long f;
+};
+struct page___new {
+	struct memdesc_flags_t___new flags;
+};
+
+struct bpf_array {
+	void *pptrs[0];
+};
+
+#pragma clang attribute pop
+
+/* x86-64 struct pt_regs; its layout is ABI (arch/x86/include/asm/ptrace.h) and never relocated. */
+struct mp_regs {
+	u64 r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi, orig_rax;
+	u64 rip, cs, eflags, rsp, ss;
+};
+
+#endif

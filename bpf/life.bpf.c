@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Processes: born (fork, vfork), given a new image (exec), ended. Raw tracepoints of sched and task. */
+#include "maps.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+#define CLONE_VM     0x00000100
+#define CLONE_THREAD 0x00010000
+
+/* Only its addresses matter: see percpu_offset(). */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} anchor SEC(".maps");
+
+static __always_inline void send_fork(u32 parent, u32 child)
+{
+	struct mp_ev_fork *ev = mp_reserve(sizeof(*ev));
+
+	if (!ev)
+		return;
+	mp_head(&ev->h, MP_EV_FORK, sizeof(*ev), parent);
+	ev->child = child;
+	ev->followed = mp_set.follow;
+	mp_send(ev);
+}
+
+SEC("raw_tp/task_newtask")
+int mp_newtask(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *task = (void *)ctx->args[0];
+	u64 flags = ctx->args[1];
+	struct mp_proc_val *p = mp_current(), child = {};
+	u32 tgid;
+
+	if (!p || (flags & CLONE_THREAD))
+		return 0;
+	tgid = BPF_CORE_READ(task, tgid);
+	if (flags & CLONE_VM) {
+		child.owner = p->owner;
+		child.flags = MP_PROC_VFORK;
+		bpf_map_update_elem(&procs, &tgid, &child, BPF_ANY);
+		return 0;
+	}
+	send_fork(p->owner, tgid);
+	if (!mp_set.follow)
+		return 0;
+	child.owner = tgid;
+	bpf_map_update_elem(&procs, &tgid, &child, BPF_ANY);
+	return 0;
+}
+
+SEC("raw_tp/sched_process_exec")
+int mp_exec(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct mp_proc_val *p = mp_current();
+	struct mp_ev_exec *ev;
+	u32 tgid = mp_tgid();
+
+	if (!p)
+		return 0;
+	if (p->flags & MP_PROC_VFORK) {
+		if (!mp_set.follow) {
+			bpf_map_delete_elem(&procs, &tgid);
+			return 0;
+		}
+		p->owner = tgid;
+		p->flags = 0;
+	}
+	bpf_map_delete_elem(&texts, &tgid);
+	ev = mp_reserve(sizeof(*ev));
+	if (!ev)
+		return 0;
+	mp_head(&ev->h, MP_EV_EXEC, sizeof(*ev), tgid);
+	bpf_get_current_comm(ev->comm, sizeof(ev->comm));
+	mp_send(ev);
+	return 0;
+}
+
+/* A pointer's value as a plain number, which the verifier would not let us compute with. */
+static __always_inline u64 number(void *pointer)
+{
+	u64 n = 0;
+
+	bpf_probe_read_kernel(&n, 8, &pointer);
+	return n;
+}
+
+/*
+ * What to add to a per-CPU pointer to reach @cpu's copy. The kernel's table of these offsets has no
+ * symbol where KALLSYMS_ALL is off, but a per-CPU map shows both sides of the sum: its per-CPU
+ * pointer (in struct bpf_array) and the address of one CPU's copy.
+ */
+static __always_inline u64 percpu_offset(u64 base, u32 cpu)
+{
+	u32 zero = 0;
+	void *here = bpf_map_lookup_percpu_elem(&anchor, &zero, cpu);
+
+	return here ? number(here) - base : 0;
+}
+
+static __always_inline u64 percpu_base(void)
+{
+	u64 base = 0, at = number(&anchor) + bpf_core_field_offset(struct bpf_array, pptrs);
+
+	bpf_probe_read_kernel(&base, 8, (void *)at);
+	return base;
+}
+
+static __always_inline s64 sum_counter(struct percpu_counter *c, u64 base)
+{
+	u64 counters = (u64)BPF_CORE_READ(c, counters);
+	s64 sum = BPF_CORE_READ(c, count);
+
+	for (u32 cpu = 0; cpu < 1024; cpu++) {
+		s32 n = 0;
+
+		if (cpu >= mp_set.nr_cpus)
+			break;
+		bpf_probe_read_kernel(&n, 4, (void *)(counters + percpu_offset(base, cpu)));
+		sum += n;
+	}
+	return sum;
+}
+
+/* The order of the counters: enum in include/linux/mm_types_task.h: file, anon, swap, shmem. */
+static __always_inline void read_rss(struct mm_struct *mm, struct mp_ev_exit *ev)
+{
+	u64 base = percpu_base();
+
+	ev->file_pages = sum_counter(&mm->rss_stat[0], base);
+	ev->anon_pages = sum_counter(&mm->rss_stat[1], base);
+	ev->swap_entries = sum_counter(&mm->rss_stat[2], base);
+	ev->shmem_pages = sum_counter(&mm->rss_stat[3], base);
+	ev->valid = 1;
+}
+
+static __always_inline void send_exit(struct task_struct *task, u32 tgid)
+{
+	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	struct mp_ev_exit *ev = mp_reserve(sizeof(*ev));
+
+	if (!ev)
+		return;
+	mp_head(&ev->h, MP_EV_EXIT, sizeof(*ev), tgid);
+	ev->file_pages = ev->anon_pages = ev->shmem_pages = ev->swap_entries = 0;
+	ev->valid = 0;
+	ev->code = BPF_CORE_READ(task, exit_code);
+	ev->cpu_ns = BPF_CORE_READ(task, signal, sum_sched_runtime) +
+		     BPF_CORE_READ(task, se.sum_exec_runtime);
+	if (mm && bpf_core_field_exists(mm->rss_stat[0].counters))
+		read_rss(mm, ev);
+	mp_send(ev);
+}
+
+SEC("raw_tp/sched_process_exit")
+int mp_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *task = (void *)ctx->args[0];
+	struct mp_proc_val *p = mp_current();
+	u32 tid = (u32)bpf_get_current_pid_tgid(), tgid = mp_tgid();
+
+	if (!p)
+		return 0;
+	bpf_map_delete_elem(&threads, &tid);
+	if (BPF_CORE_READ(task, signal, live.counter) > 0)
+		return 0;
+	if (p->flags & MP_PROC_VFORK) {
+		bpf_map_delete_elem(&procs, &tgid);
+		return 0;
+	}
+	p->flags |= MP_PROC_EXITING;
+	send_exit(task, p->owner);
+	return 0;
+}
+
+/* The leader is reaped: its id may be used again. */
+SEC("raw_tp/sched_process_free")
+int mp_reaped(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *task = (void *)ctx->args[0];
+	u32 pid = BPF_CORE_READ(task, pid), tgid = BPF_CORE_READ(task, tgid);
+
+	if (pid != tgid || !bpf_map_lookup_elem(&procs, &tgid))
+		return 0;
+	bpf_map_delete_elem(&procs, &tgid);
+	bpf_map_delete_elem(&texts, &tgid);
+	return 0;
+}

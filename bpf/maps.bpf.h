@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Maps and settings shared by all programs (weak: every object brings them, the linker keeps one),
+ * and the only ways to send an event or to count a loss.
+ */
+#ifndef MP_MAPS_BPF_H
+#define MP_MAPS_BPF_H
+
+#include "ktypes.bpf.h"
+#include "event.h"
+#include "shared.h"
+
+/* Set by the loader before load; what the calibration found (collect/calibrate.c). */
+const volatile struct mp_settings mp_set SEC(".rodata") __weak = {};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 25);
+} ring SEC(".maps") __weak;
+
+/* Which processes are traced: tgid -> whose address space it runs in (a vfork child: its parent's). */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u32);
+	__type(value, struct mp_proc_val);
+} procs SEC(".maps") __weak;
+
+/* Scratch of a thread between two of its probes; dies with the thread. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u32);
+	__type(value, struct mp_thread);
+} threads SEC(".maps") __weak;
+
+/* Text of the objects that provide malloc, by process: a call from there is a call within. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u32);
+	__type(value, struct mp_texts);
+} texts SEC(".maps") __weak;
+
+/* One bit a physical page: mapped as anonymous memory by a traced process. Resized by the loader. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} owned SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, MP_DROP_MAX);
+	__type(key, u32);
+	__type(value, u64);
+} drops SEC(".maps") __weak;
+
+/* Probe hits by probe index, then MP_HIT_* for the others. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, MP_HITS_MAX);
+	__type(key, u32);
+	__type(value, u64);
+} hits SEC(".maps") __weak;
+
+static __always_inline void mp_drop(u32 reason)
+{
+	u64 *n = bpf_map_lookup_elem(&drops, &reason);
+
+	if (n)
+		*n += 1;
+}
+
+static __always_inline void mp_hit(u32 which)
+{
+	u64 *n = bpf_map_lookup_elem(&hits, &which);
+
+	if (n)
+		*n += 1;
+}
+
+static __always_inline u32 mp_tgid(void)
+{
+	return bpf_get_current_pid_tgid() >> 32;
+}
+
+/* The traced process whose address space the current task runs in, or NULL. */
+static __always_inline struct mp_proc_val *mp_current(void)
+{
+	u32 tgid = mp_tgid();
+
+	return bpf_map_lookup_elem(&procs, &tgid);
+}
+
+static const struct mp_thread mp_thread_zero;
+
+static __always_inline struct mp_thread *mp_thread_get(void)
+{
+	u32 tid = (u32)bpf_get_current_pid_tgid();
+
+	return bpf_map_lookup_elem(&threads, &tid);
+}
+
+static __always_inline struct mp_thread *mp_thread_make(void)
+{
+	u32 tid = (u32)bpf_get_current_pid_tgid();
+	struct mp_thread *t = bpf_map_lookup_elem(&threads, &tid);
+
+	if (t)
+		return t;
+	bpf_map_update_elem(&threads, &tid, &mp_thread_zero, BPF_NOEXIST);
+	t = bpf_map_lookup_elem(&threads, &tid);
+	if (!t)
+		mp_drop(MP_DROP_SCRATCH);
+	return t;
+}
+
+/*
+ * Reserves an event in the ring: from here on its place in the order is fixed, so reserve before the
+ * effect it reports can be seen by others. NULL: full, counted; the reader tells it as a GAP.
+ */
+static __always_inline void *mp_reserve(u64 size)
+{
+	void *ev = bpf_ringbuf_reserve(&ring, size, 0);
+
+	if (!ev)
+		mp_drop(MP_DROP_RING);
+	return ev;
+}
+
+static __always_inline void mp_head(struct mp_ev *h, u16 type, u16 size, u32 tgid)
+{
+	h->type = type;
+	h->size = size;
+	h->cpu = bpf_get_smp_processor_id();
+	h->ts_ns = bpf_ktime_get_ns();
+	h->tgid = tgid;
+	h->tid = (u32)bpf_get_current_pid_tgid();
+}
+
+/* The reader polls by time and by need: no wake-up is paid for in the target. */
+static __always_inline void mp_send(void *ev)
+{
+	bpf_ringbuf_submit(ev, BPF_RB_NO_WAKEUP);
+}
+
+#endif

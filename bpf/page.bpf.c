@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The buddy allocator's tracepoints: which page a fault got, and which of ours it got back. */
+#include "walk.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+/* Remembered until the fault's end, where the page table tells which of them was the page. */
+SEC("raw_tp/mm_page_alloc")
+int mp_page_alloc(struct bpf_raw_tracepoint_args *ctx)
+{
+	u64 page = ctx->args[0], flags;
+	struct mp_page_alloc *a;
+	struct mp_thread *t;
+
+	if (!page || !mp_current())
+		return 0;
+	t = mp_thread_get();
+	if (!t || !t->in_fault)
+		return 0;
+	a = &t->allocs[t->nr_allocs & (MP_FAULT_ALLOCS - 1)];
+	t->nr_allocs++;
+	flags = mp_page_flags((struct page *)page);
+	a->pfn = mp_page_to_pfn(page);
+	a->ts_ns = bpf_ktime_get_ns();
+	a->order = ctx->args[1];
+	a->gfp = ctx->args[2];
+	a->migratetype = ctx->args[3];
+	a->node = flags >> mp_set.node_shift & mp_set.node_mask;
+	a->zone = flags >> mp_set.zone_shift & mp_set.zone_mask;
+	return 0;
+}
+
+static __always_inline void send_page_free(u64 pfn, u32 order)
+{
+	struct mp_ev_page_free *ev = mp_reserve(sizeof(*ev));
+
+	if (!ev)
+		return;
+	mp_head(&ev->h, MP_EV_PAGE_FREE, sizeof(*ev), 0);
+	ev->pfn = pfn;
+	ev->order = order;
+	ev->pad = 0;
+	mp_send(ev);
+}
+
+/* Clears the bits of 2^order pages from @pfn; true if one was set. */
+static __always_inline bool disown(u64 pfn, u32 order)
+{
+	u64 nr = 1ULL << (order & 15), mask, *w, was = 0;
+	int i;
+
+	if (order < 6) {
+		w = mp_owned_word(pfn);
+		mask = ((1ULL << nr) - 1) << (pfn & 63);
+		if (!w || !(*w & mask))
+			return false;
+		__sync_fetch_and_and(w, ~mask);
+		return true;
+	}
+	for (i = 0; i < 16; i++) { /* up to order 10 */
+		if ((u64)i * 64 >= nr)
+			break;
+		w = mp_owned_word(pfn + i * 64);
+		if (!w)
+			break;
+		was |= *w;
+		*w = 0;
+	}
+	return was;
+}
+
+/* Runs for every page the machine frees: one bit decides. */
+SEC("raw_tp/mm_page_free")
+int mp_page_free(struct bpf_raw_tracepoint_args *ctx)
+{
+	u64 pfn = mp_page_to_pfn(ctx->args[0]);
+	u32 order = ctx->args[1];
+	struct mp_proc_val *p;
+
+	if (!disown(pfn, order))
+		return 0;
+	p = mp_current();
+	if (p && (p->flags & MP_PROC_EXITING))
+		return 0;
+	send_page_free(pfn, order);
+	return 0;
+}

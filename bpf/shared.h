@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Layouts of map values, known to the BPF programs and to the loader, to nobody else. */
+#ifndef MALLOCPATH_SHARED_H
+#define MALLOCPATH_SHARED_H
+
+#ifndef __bpf__
+#include <linux/types.h>
+#endif
+
+struct mp_settings {
+	__u64 page_offset;  /* base of the direct map */
+	__u64 vmemmap;      /* address of PFN 0's struct page; 0: not known */
+	__u64 zero_pfn;     /* of the 4 KiB zero page */
+	__u64 max_pfn;      /* bits in the map "owned" */
+	__u32 page_struct;  /* sizeof(struct page) */
+	__u32 levels;       /* 4 or 5 */
+	__u32 follow;       /* children are traced too */
+	__u32 nr_cpus;      /* possible CPUs */
+	__u32 head_is_mask; /* struct page's compound_info is a mask (7.2) */
+	__u32 node_shift;   /* in page->flags */
+	__u32 node_mask;
+	__u32 zone_shift;
+	__u32 zone_mask;
+	__u32 pad;
+};
+
+#define MP_PROC_EXITING 1 /* its pages are being torn down: nobody wants to hear of each */
+#define MP_PROC_VFORK   2 /* a vfork child that still runs in its parent's address space */
+
+struct mp_proc_val {
+	__u32 owner; /* tgid that events carry */
+	__u32 flags;
+};
+
+#define MP_TEXTS 8
+struct mp_texts {
+	struct {
+		__u64 start, end;
+	} range[MP_TEXTS];
+};
+
+/* The cookie of an allocator probe. */
+#define MP_COOKIE(fn, provider, index, glibc) \
+	((__u64)(fn) | (__u64)(provider) << 8 | (__u64)(index) << 16 | (__u64)(glibc) << 32)
+#define MP_COOKIE_FN(c)       ((__u8)(c))
+#define MP_COOKIE_PROVIDER(c) ((__u8)((c) >> 8))
+#define MP_COOKIE_INDEX(c)    ((__u16)((c) >> 16))
+#define MP_COOKIE_GLIBC(c)    ((c) >> 32 & 1)
+
+#define MP_PROBES_LIMIT 512 /* probe indexes */
+#define MP_HIT_RETURN   512
+#define MP_HIT_FAULT    513
+#define MP_HIT_EVENT    514
+#define MP_HITS_MAX     520
+
+struct mp_frame { /* one allocator call under way */
+	__u64 sp; /* of the entry: the return address is there */
+	__u64 caller;
+	__u64 requested;
+	__u64 arg; /* realloc: old block; posix_memalign: where the result goes */
+	__u64 cookie;
+};
+
+#define MP_FRAMES       4
+#define MP_FAULT_ALLOCS 4
+struct mp_page_alloc {
+	__u64 pfn;
+	__u64 ts_ns;
+	__u32 gfp;
+	__u16 node;
+	__u8 zone;
+	__u8 order;
+	__u8 migratetype;
+	__u8 pad[7];
+};
+
+struct mp_thread {
+	__u32 depth;
+	__u32 in_fault;
+	struct mp_frame frames[MP_FRAMES];
+
+	__u64 fault_addr;
+	__u64 fault_ns;
+	__u64 fault_ip;
+	__u32 fault_flags; /* MP_FAULT_*: WRITE PROT KERNEL */
+	__u32 nr_allocs;
+	struct mp_page_alloc allocs[MP_FAULT_ALLOCS];
+
+	__u64 enter_ns; /* of the memory system call under way */
+	__u64 args[6];
+	__u64 old_brk;
+	__u64 map_sp; /* libc's mmap wrapper: entry sp and caller */
+	__u64 map_caller;
+};
+
+/* bpf/question/calibrate.bpf.c */
+#define MP_QUESTION_PAGES 64
+struct mp_question {
+	__u64 addr;        /* of a present page of the loader */
+	__u64 page_offset; /* asked */
+	__u32 levels;
+	__u32 tgid; /* record the order-0 pages this process is given */
+	__u64 pgd;  /* answers */
+	__u64 pfn;
+	__u64 nr_pages;
+	__u64 page[MP_QUESTION_PAGES];
+};
+
+#endif

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Reading page tables and struct page (x86-64, 4 KiB pages). Everything rests on mp_set.page_offset
+ * and mp_set.vmemmap, which the loader calibrates against its own pagemap before use.
+ */
+#ifndef MP_WALK_BPF_H
+#define MP_WALK_BPF_H
+
+#include "maps.bpf.h"
+
+#define PTE_PRESENT  0x001ULL
+#define PTE_PSE      0x080ULL
+#define PTE_PROTNONE 0x100ULL /* _PAGE_PROTNONE: present for pte_present(), not for the CPU */
+#define PTE_SPECIAL  0x200ULL
+#define PTE_PFN_MASK 0x000ffffffffff000ULL
+
+struct mp_leaf {
+	u64 val;        /* the raw entry */
+	u32 shift;      /* 12 or 21 (30 for gigantic pages): what the entry maps */
+	u32 none_shift; /* val 0: this much address space is known to be empty */
+};
+
+static __always_inline bool pte_present(u64 pte)
+{
+	return pte & (PTE_PRESENT | PTE_PROTNONE);
+}
+
+/* Entries the CPU may not use keep the PFN inverted (L1TF, arch/x86/include/asm/pgtable-invert.h). */
+static __always_inline u64 pte_pfn(u64 pte)
+{
+	if (pte && !(pte & PTE_PRESENT))
+		pte = ~pte;
+	return (pte & PTE_PFN_MASK) >> MP_PAGE_SHIFT;
+}
+
+static __always_inline int mp_read_entry(u64 table_phys, u64 addr, u32 shift, u64 *out)
+{
+	u64 at = mp_set.page_offset + (table_phys & PTE_PFN_MASK) + (addr >> shift & 511) * 8;
+
+	return bpf_probe_read_kernel(out, 8, (void *)at);
+}
+
+/*
+ * Walks down to the entry that maps @addr; with @stop_at_pmd, to the page table that would hold it
+ * (then leaf->val is the PMD entry and shift 21). 0, or -1 if kernel memory could not be read.
+ */
+static __always_inline int mp_walk(struct mm_struct *mm, u64 addr, bool stop_at_pmd,
+				   struct mp_leaf *leaf)
+{
+	u64 e, pgd;
+
+	leaf->val = 0;
+	leaf->shift = 12;
+	leaf->none_shift = 39;
+	pgd = (u64)BPF_CORE_READ(mm, pgd) - mp_set.page_offset;
+	if (mp_set.levels == 5) {
+		if (mp_read_entry(pgd, addr, 48, &e))
+			return -1;
+		if (!(e & PTE_PRESENT))
+			return 0;
+		pgd = e;
+	}
+	if (mp_read_entry(pgd, addr, 39, &e))
+		return -1;
+	if (!(e & PTE_PRESENT))
+		return 0;
+	leaf->none_shift = 30;
+	if (mp_read_entry(e, addr, 30, &e))
+		return -1;
+	if (!pte_present(e))
+		return 0;
+	if (e & PTE_PSE) {
+		leaf->val = e;
+		leaf->shift = 30;
+		return 0;
+	}
+	leaf->none_shift = 21;
+	if (mp_read_entry(e, addr, 21, &e))
+		return -1;
+	if (!pte_present(e))
+		return 0;
+	if ((e & PTE_PSE) || stop_at_pmd) {
+		leaf->val = e;
+		leaf->shift = 21;
+		return 0;
+	}
+	leaf->none_shift = 12;
+	return mp_read_entry(e, addr, 12, &leaf->val) ? -1 : 0;
+}
+
+static __always_inline struct page *mp_page(u64 pfn)
+{
+	return (struct page *)(mp_set.vmemmap + pfn * mp_set.page_struct);
+}
+
+static __always_inline u64 mp_page_to_pfn(u64 page)
+{
+	return (page - mp_set.vmemmap) / mp_set.page_struct;
+}
+
+static __always_inline u64 mp_page_flags(struct page *page)
+{
+	struct page___new *n = (void *)page;
+
+	if (bpf_core_field_exists(n->flags.f))
+		return BPF_CORE_READ(n, flags.f);
+	return BPF_CORE_READ(page, flags);
+}
+
+/* What kind of page a present entry maps: MP_PAGE_ANON, MP_PAGE_ZERO, or 0 (file, shmem, device). */
+static __always_inline u64 mp_page_kind(u64 pte, u64 pfn)
+{
+	struct page *page = mp_page(pfn);
+	u64 head, mapping;
+
+	if (pfn == mp_set.zero_pfn)
+		return MP_PAGE_ZERO;
+	if ((pte & PTE_SPECIAL) && !(pte & PTE_PSE))
+		return 0;
+	if (pfn >= mp_set.max_pfn)
+		return 0;
+	head = BPF_CORE_READ(page, compound_head);
+	if (head & 1)
+		page = mp_set.head_is_mask ? (struct page *)((u64)page & head)
+					   : (struct page *)(head - 1);
+	mapping = (u64)BPF_CORE_READ(page, mapping);
+	if (mapping & 1) /* PAGE_MAPPING_ANON, include/linux/page-flags.h */
+		return MP_PAGE_ANON;
+	/* in an anonymous mapping only the huge zero page belongs to nobody */
+	if (!mapping && (pte & PTE_PSE))
+		return MP_PAGE_ZERO;
+	return 0;
+}
+
+static __always_inline u64 *mp_owned_word(u64 pfn)
+{
+	u32 word = pfn >> 6;
+
+	return bpf_map_lookup_elem(&owned, &word);
+}
+
+static __always_inline void mp_own(u64 pfn)
+{
+	u64 *w = mp_owned_word(pfn);
+
+	if (w)
+		__sync_fetch_and_or(w, 1ULL << (pfn & 63));
+}
+
+/* All 512 pages of a PMD mapping; @pfn is 512-aligned. */
+static __always_inline void mp_own_huge(u64 pfn)
+{
+	for (int i = 0; i < 8; i++) {
+		u64 *w = mp_owned_word(pfn + i * 64);
+
+		if (w)
+			*w = ~0ULL;
+	}
+}
+
+#endif

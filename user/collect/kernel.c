@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "collect/kernel.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/perf_event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "collect/calibrate.h"
+#include "collect/tracefs.h"
+#include "mallocpath.skel.h"
+
+/* The memory system calls, by the names of their tracepoints. */
+static const char *const syscalls[] = { "brk",     "mmap",     "munmap", "mremap",
+					"madvise", "mprotect", "mlock",  "mlock2",
+					"munlock", "mlockall", "shmat",  "shmdt" };
+#define NR_SYSCALLS (sizeof(syscalls) / sizeof(syscalls[0]))
+
+static int keep_link(struct mp_kernel *k, struct bpf_link *link)
+{
+	struct bpf_link **links;
+
+	if (!link)
+		return -errno;
+	links = realloc(k->links, (k->nr_links + 1) * sizeof(*links));
+	if (!links) {
+		bpf_link__destroy(link);
+		return -ENOMEM;
+	}
+	k->links = links;
+	k->links[k->nr_links++] = link;
+	return 0;
+}
+
+static int attach_event(struct mp_kernel *k, struct bpf_program *prog, uint32_t type,
+			uint64_t config, int cpu)
+{
+	struct perf_event_attr attr = {
+		.type = type,
+		.size = sizeof(attr),
+		.config = config,
+		.sample_period = 1,
+	};
+	struct bpf_link *link;
+	int fd, err;
+
+	fd = syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	link = bpf_program__attach_perf_event(prog, fd);
+	err = keep_link(k, link);
+	if (err)
+		close(fd);
+	return err;
+}
+
+/* Software events are per CPU; a CPU that is offline now is skipped. */
+static int attach_faults(struct mp_kernel *k, struct mp_err *err)
+{
+	for (uint32_t cpu = 0; cpu < k->set.nr_cpus; cpu++) {
+		int rc = attach_event(k, k->skel->progs.mp_fault_min, PERF_TYPE_SOFTWARE,
+				      PERF_COUNT_SW_PAGE_FAULTS_MIN, cpu);
+
+		if (rc == -ENODEV)
+			continue;
+		if (!rc)
+			rc = attach_event(k, k->skel->progs.mp_fault_maj, PERF_TYPE_SOFTWARE,
+					  PERF_COUNT_SW_PAGE_FAULTS_MAJ, cpu);
+		if (rc)
+			return mp_fail(err, MP_EXIT_LACKS, -rc,
+				       "the page fault events of CPU %u cannot be opened: %s; "
+				       "CAP_PERFMON is needed (see kernel.perf_event_paranoid)",
+				       cpu, strerror(-rc));
+	}
+	return 0;
+}
+
+static int attach_syscall(struct mp_kernel *k, const char *name, struct mp_err *err)
+{
+	int64_t enter = mp_tracefs_id("syscalls", "sys_enter_", name);
+	int64_t leave = mp_tracefs_id("syscalls", "sys_exit_", name);
+	int rc = enter < 0 ? (int)enter : leave < 0 ? (int)leave : 0;
+
+	if (!rc)
+		rc = attach_event(k, k->skel->progs.mp_sys_enter, PERF_TYPE_TRACEPOINT, enter, 0);
+	if (!rc)
+		rc = attach_event(k, k->skel->progs.mp_sys_exit, PERF_TYPE_TRACEPOINT, leave, 0);
+	if (rc)
+		return mp_fail(
+			err, MP_EXIT_LACKS, -rc,
+			"the tracepoints of the system call %s cannot be used: %s; the kernel "
+			"needs CONFIG_FTRACE_SYSCALLS=y",
+			name, strerror(-rc));
+	return 0;
+}
+
+static int attach_raw(struct mp_kernel *k, struct mp_err *err)
+{
+	struct bpf_program *progs[] = {
+		k->skel->progs.mp_newtask,    k->skel->progs.mp_exec,
+		k->skel->progs.mp_exit,       k->skel->progs.mp_reaped,
+		k->skel->progs.mp_page_alloc, k->skel->progs.mp_page_free,
+		k->skel->progs.mp_fault_user, k->skel->progs.mp_fault_kernel,
+	};
+
+	for (size_t i = 0; i < sizeof(progs) / sizeof(progs[0]); i++) {
+		int rc = keep_link(k, bpf_program__attach(progs[i]));
+
+		if (rc)
+			return mp_fail(err, MP_EXIT_LACKS, -rc,
+				       "the raw tracepoint of %s cannot be attached: %s; "
+				       "CAP_PERFMON is needed",
+				       bpf_program__name(progs[i]), strerror(-rc));
+	}
+	return 0;
+}
+
+static int attach_all(struct mp_kernel *k, struct mp_err *err)
+{
+	int rc = attach_faults(k, err);
+
+	for (size_t i = 0; !rc && i < NR_SYSCALLS; i++)
+		rc = attach_syscall(k, syscalls[i], err);
+	return rc ? rc : attach_raw(k, err);
+}
+
+static void choose_uprobes(struct mp_kernel *k)
+{
+	int multi = mp_btf_enum("BPF_TRACE_UPROBE_MULTI");
+	struct bpf_program *progs[] = { k->skel->progs.mp_alloc_ent, k->skel->progs.mp_alloc_ret,
+					k->skel->progs.mp_free_ent, k->skel->progs.mp_map_ent };
+
+	k->multi = multi > 0;
+	for (size_t i = 0; k->multi && i < sizeof(progs) / sizeof(progs[0]); i++)
+		bpf_program__set_expected_attach_type(progs[i], multi);
+}
+
+static int load(struct mp_kernel *k, uint32_t ring_bytes, struct mp_err *err)
+{
+	int rc;
+
+	k->skel = mallocpath_bpf__open();
+	if (!k->skel)
+		return mp_fail(err, MP_EXIT_FAILED, errno, "the BPF programs cannot be opened: %s",
+			       strerror(errno));
+	memcpy((void *)&k->skel->rodata->mp_set, &k->set, sizeof(k->set));
+	bpf_map__set_max_entries(k->skel->maps.ring, ring_bytes);
+	bpf_map__set_max_entries(k->skel->maps.owned, k->set.max_pfn / 64 + 16);
+	choose_uprobes(k);
+	rc = mallocpath_bpf__load(k->skel);
+	if (rc)
+		return mp_fail(err, MP_EXIT_LACKS, -rc,
+			       "the kernel refused the BPF programs: %s; run with -vv for the "
+			       "verifier's reason",
+			       strerror(-rc));
+	return 0;
+}
+
+int mp_kernel_open(struct mp_kernel *k, uint32_t ring_bytes, bool follow, struct mp_err *err)
+{
+	int rc;
+
+	memset(k, 0, sizeof(*k));
+	rc = mp_calibrate(&k->set, err);
+	k->set.follow = follow;
+	if (!rc)
+		rc = load(k, ring_bytes, err);
+	if (!rc)
+		rc = attach_all(k, err);
+	if (rc)
+		mp_kernel_close(k);
+	return rc;
+}
+
+void mp_kernel_close(struct mp_kernel *k)
+{
+	for (size_t i = 0; i < k->nr_links; i++)
+		bpf_link__destroy(k->links[i]);
+	free(k->links);
+	mallocpath_bpf__destroy(k->skel);
+	memset(k, 0, sizeof(*k));
+}
+
+int mp_kernel_trace(struct mp_kernel *k, pid_t tgid)
+{
+	struct mp_proc_val val = { .owner = tgid };
+	uint32_t key = tgid;
+
+	return bpf_map_update_elem(bpf_map__fd(k->skel->maps.procs), &key, &val, BPF_ANY);
+}
+
+void mp_kernel_forget(struct mp_kernel *k, pid_t tgid)
+{
+	uint32_t key = tgid;
+
+	bpf_map_delete_elem(bpf_map__fd(k->skel->maps.procs), &key);
+	bpf_map_delete_elem(bpf_map__fd(k->skel->maps.texts), &key);
+}
+
+int mp_kernel_texts(struct mp_kernel *k, pid_t tgid, const struct mp_texts *texts)
+{
+	uint32_t key = tgid;
+
+	return bpf_map_update_elem(bpf_map__fd(k->skel->maps.texts), &key, texts, BPF_ANY);
+}
+
+static uint64_t sum_percpu(struct mp_kernel *k, struct bpf_map *map, uint32_t key)
+{
+	uint64_t *values = calloc(k->set.nr_cpus, sizeof(*values)), sum = 0;
+
+	if (values && !bpf_map_lookup_elem(bpf_map__fd(map), &key, values))
+		for (uint32_t i = 0; i < k->set.nr_cpus; i++)
+			sum += values[i];
+	free(values);
+	return sum;
+}
+
+uint64_t mp_kernel_hits(struct mp_kernel *k, uint32_t which)
+{
+	return sum_percpu(k, k->skel->maps.hits, which);
+}
+
+void mp_kernel_loss(struct mp_kernel *k, uint64_t dropped[MP_DROP_MAX], uint64_t *skipped)
+{
+	struct bpf_program *prog;
+
+	for (uint32_t i = 0; i < MP_DROP_MAX; i++)
+		dropped[i] = sum_percpu(k, k->skel->maps.drops, i);
+	*skipped = 0;
+	bpf_object__for_each_program(prog, k->skel->obj)
+	{
+		struct bpf_prog_info info = {};
+		uint32_t len = sizeof(info);
+
+		if (!bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len))
+			*skipped += info.recursion_misses;
+	}
+}
+
+const struct mp_stage *mp_kernel_stages(const struct mp_kernel *k)
+{
+	static struct mp_stage stages[] = {
+		{ "heap growth", "tracepoints sys_enter_brk, sys_exit_brk",
+		  "the inside of the call: merges, refusals by reason" },
+		{ "mapping",
+		  "tracepoints sys_enter/exit of mmap, munmap, mremap, madvise, mprotect",
+		  "a range is known gone at the call's exit, not under the lock" },
+		{ "fault start", "raw tracepoints page_fault_user, page_fault_kernel",
+		  "faults taken by get_user_pages (populate, mlock, ptrace) have no start" },
+		{ "fault end",
+		  "software events PAGE_FAULTS_MIN, PAGE_FAULTS_MAJ and a page-table walk",
+		  "get_user_pages by another process (ptrace, process_vm_writev) is not seen" },
+		{ "kernel-filled range", "page-table walk at the system call's exit",
+		  "these pages have no fault time" },
+		{ "page allocation", "raw tracepoint mm_page_alloc, matched by PFN",
+		  "per-CPU list hit and slow path are not told apart" },
+		{ "page freed", "raw tracepoint mm_page_free, one bit a physical page", "" },
+		{ "later life", "mm_page_free, system calls; pagemap read back at a report",
+		  "migration, swap and collapse are found only by reading pagemap back" },
+		{ "processes", "raw tracepoints task_newtask, sched_process_exec/exit/free", "" },
+		{ "allocator", "", "" },
+		{ NULL, NULL, NULL },
+	};
+
+	stages[9].hook = k->multi ? "uprobe.multi links, one a program and object"
+				  : "one uprobe link a function";
+	stages[9].gap = k->multi ? "" : "slower to attach and to detach";
+	return stages;
+}

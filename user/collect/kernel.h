@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The kernel side as one object: programs loaded, hooks of every stage attached, counters read.
+ * Allocator probes are per process and live in collect/probes.h.
+ */
+#ifndef MP_COLLECT_KERNEL_H
+#define MP_COLLECT_KERNEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../bpf/event.h"
+#include "../bpf/shared.h"
+#include "base/err.h"
+
+struct mallocpath_bpf;
+
+struct mp_kernel {
+	struct mallocpath_bpf *skel;
+	struct mp_settings set;
+	bool multi; /* uprobe.multi links are to be had */
+	int *fds;   /* perf events behind links made by hand */
+	size_t nr_fds;
+	struct bpf_link **links;
+	size_t nr_links;
+};
+
+/* A stage of DESIGN section 5: what is asked for, what is there, what the gap costs. */
+struct mp_stage {
+	const char *stage;
+	const char *hook; /* in use, or "" */
+	const char *gap;  /* what this row cannot see; "" for the first choice */
+};
+
+/*
+ * Calibrates, loads and attaches everything but allocator probes. @ring_bytes: a power of two.
+ * 0, or -errno with @err; then nothing is left attached.
+ */
+int mp_kernel_open(struct mp_kernel *k, uint32_t ring_bytes, bool follow, struct mp_err *err);
+void mp_kernel_close(struct mp_kernel *k);
+
+/* Events of @tgid's address space are sent from now on. */
+int mp_kernel_trace(struct mp_kernel *k, pid_t tgid);
+void mp_kernel_forget(struct mp_kernel *k, pid_t tgid);
+/* Where the allocators' own text lies in @tgid. */
+int mp_kernel_texts(struct mp_kernel *k, pid_t tgid, const struct mp_texts *texts);
+
+/* Running totals. */
+void mp_kernel_loss(struct mp_kernel *k, uint64_t dropped[MP_DROP_MAX], uint64_t *skipped);
+uint64_t mp_kernel_hits(struct mp_kernel *k, uint32_t which);
+
+/* The table of stages as they are on this kernel with @k open; ended by stage NULL. */
+const struct mp_stage *mp_kernel_stages(const struct mp_kernel *k);
+
+#endif
