@@ -1,0 +1,596 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "collect/launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <linux/kcmp.h>
+
+#include "collect/hold.h"
+#include "collect/target.h"
+
+#define BUCKETS      1024
+#define SYSCALL_STOP (SIGTRAP | 0x80) /* PTRACE_O_TRACESYSGOOD */
+#define FOLLOW                                                                                   \
+	(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | \
+	 PTRACE_O_TRACECLONE)
+
+/* A thread traced by ptrace. */
+struct tracee {
+	struct tracee *next; /* of its bucket */
+	pid_t tid, tgid;
+	bool holding; /* @hold is in use */
+	struct mp_hold hold;
+};
+
+struct mp_launch {
+	struct mp_launch_ops ops;
+	void *ctx;
+	int fd;
+	sigset_t mask;       /* of before */
+	bool chld_ignored;   /* SIGCHLD was ignored before */
+	pid_t cmd;           /* 0: none */
+	bool follow;         /* CMD's children too */
+	bool arrived;        /* CMD stands at its instant */
+	bool released, over; /* CMD runs; CMD has ended */
+	int status;
+	int held_ret; /* first non-zero result of ops.held since the last poll */
+	size_t traced;
+	struct tracee *bucket[BUCKETS];
+};
+
+/* ---- who is traced -------------------------------------------------------------------------- */
+
+static struct tracee **slot_of(struct mp_launch *l, pid_t tid)
+{
+	struct tracee **slot = &l->bucket[(unsigned int)tid % BUCKETS];
+
+	while (*slot && (*slot)->tid != tid)
+		slot = &(*slot)->next;
+	return slot;
+}
+
+static struct tracee *add(struct mp_launch *l, pid_t tid, pid_t tgid)
+{
+	struct tracee **slot = slot_of(l, tid);
+	struct tracee *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->tid = tid;
+	t->tgid = tgid;
+	t->hold.linker_fd = t->hold.entry_fd = -1;
+	*slot = t;
+	l->traced++;
+	return t;
+}
+
+static void end_hold(struct tracee *t)
+{
+	if (t->holding)
+		mp_hold_end(&t->hold, t->tid);
+	t->holding = false;
+}
+
+static void forget(struct mp_launch *l, pid_t tid)
+{
+	struct tracee **slot = slot_of(l, tid), *t = *slot;
+
+	if (!t)
+		return;
+	end_hold(t);
+	*slot = t->next;
+	free(t);
+	l->traced--;
+}
+
+/* At an exec all other threads of the process are gone, and not each of them is reported. */
+static void forget_threads(struct mp_launch *l, pid_t tgid)
+{
+	for (size_t i = 0; i < BUCKETS; i++) {
+		struct tracee *t = l->bucket[i], *next;
+
+		for (; t; t = next) {
+			next = t->next;
+			if (t->tgid == tgid && t->tid != tgid)
+				forget(l, t->tid);
+		}
+	}
+}
+
+/* ---- stops ---------------------------------------------------------------------------------- */
+
+/* A tracee that was killed meanwhile does not mind; its end is reported in its own time. */
+static void resume(const struct tracee *t, int sig)
+{
+	bool by_syscall = t->holding && t->hold.by_syscall;
+
+	ptrace(by_syscall ? PTRACE_SYSCALL : PTRACE_CONT, t->tid, NULL, (long)sig);
+}
+
+static bool is_stop_signal(int sig)
+{
+	return sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU;
+}
+
+/* After PTRACE_EVENT_STOP: a stopped process stays stopped until its SIGCONT. */
+static void resume_stop(const struct tracee *t, int sig)
+{
+	if (is_stop_signal(sig))
+		ptrace(PTRACE_LISTEN, t->tid, NULL, NULL);
+	else
+		resume(t, 0);
+}
+
+static void call_held(struct mp_launch *l, pid_t pid, enum mp_held why)
+{
+	int ret = l->ops.held ? l->ops.held(l->ctx, pid, why) : 0;
+
+	if (ret && !l->held_ret)
+		l->held_ret = ret;
+}
+
+/* Whether a new process runs in the memory of its parent (vfork, posix_spawn): nothing to hold it
+ * for until its exec. Its parent waits for it, or is another one by now. */
+static bool shares_memory(pid_t pid)
+{
+	int64_t parent = mp_target_status(pid, "PPid");
+
+	return parent > 0 && syscall(SYS_kcmp, pid, (pid_t)parent, KCMP_VM, 0, 0) == 0;
+}
+
+/* The first stop of a thread or process that the kernel attached for us. */
+static void handle_birth(struct mp_launch *l, pid_t tid, int sig)
+{
+	int64_t tgid = mp_target_status(tid, "Tgid");
+	struct tracee *t = add(l, tid, tgid > 0 ? (pid_t)tgid : tid);
+
+	if (!t) { /* no memory to follow it: let it run on its own */
+		ptrace(PTRACE_DETACH, tid, NULL, NULL);
+		return;
+	}
+	if (t->tgid == tid && !shares_memory(tid))
+		call_held(l, tid, MP_HELD_FORK);
+	resume_stop(t, sig);
+}
+
+/* The instant is there: nothing of ours is left in the process before the callback runs. */
+static void arrive(struct mp_launch *l, struct tracee *t)
+{
+	end_hold(t);
+	if (t->tid == l->cmd && !l->released) {
+		l->arrived = true;
+		return;
+	}
+	call_held(l, t->tid, MP_HELD_EXEC);
+	resume(t, 0);
+}
+
+static void handle_exec(struct mp_launch *l, struct tracee *t)
+{
+	int now;
+
+	forget_threads(l, t->tgid);
+	end_hold(t);
+	if (mp_target_exe(t->tid, NULL) && t->tid != l->cmd) {
+		resume(t, 0); /* a 32-bit program: cannot be traced, but its children may */
+		return;
+	}
+	now = mp_hold_begin(&t->hold, t->tid);
+	t->holding = now >= 0;
+	if (now > 0)
+		arrive(l, t);
+	else
+		resume(t, 0);
+}
+
+/* A signal on its way to the process, unless it is the trap of our own breakpoint. */
+static void handle_signal(struct mp_launch *l, struct tracee *t, int sig)
+{
+	if (sig != SIGTRAP || !mp_hold_is_ours(t->tid))
+		resume(t, sig);
+	else if (t->holding && mp_hold_reached(&t->hold, t->tid))
+		arrive(l, t);
+	else
+		resume(t, 0);
+}
+
+static void handle_stop(struct mp_launch *l, pid_t tid, int status)
+{
+	struct tracee *t = *slot_of(l, tid);
+	int sig = WSTOPSIG(status);
+	int event = status >> 16;
+
+	if (!t && event == PTRACE_EVENT_STOP) {
+		handle_birth(l, tid, sig);
+		return;
+	}
+	if (!t)
+		t = add(l, tid, tid);
+	if (!t) {
+		ptrace(PTRACE_DETACH, tid, NULL, (long)(event ? 0 : sig));
+		return;
+	}
+	if (event == PTRACE_EVENT_EXEC)
+		handle_exec(l, t);
+	else if (event == PTRACE_EVENT_STOP)
+		resume_stop(t, sig);
+	else if (event)
+		resume(t, 0); /* fork, vfork, clone: the child reports itself */
+	else if (sig == SYSCALL_STOP && t->holding && mp_hold_reached(&t->hold, tid))
+		arrive(l, t);
+	else if (sig == SYSCALL_STOP)
+		resume(t, 0);
+	else
+		handle_signal(l, t, sig);
+}
+
+static void handle_end(struct mp_launch *l, pid_t tid, int status)
+{
+	const struct tracee *t = *slot_of(l, tid);
+	bool process = tid == l->cmd || (t && t->tgid == tid);
+
+	forget(l, tid);
+	if (tid == l->cmd) {
+		l->over = true;
+		l->status = status;
+	}
+	if (process && l->ops.ended)
+		l->ops.ended(l->ctx, tid, status);
+}
+
+static void handle(struct mp_launch *l, pid_t tid, int status)
+{
+	if (WIFSTOPPED(status))
+		handle_stop(l, tid, status);
+	else
+		handle_end(l, tid, status);
+}
+
+int mp_launch__poll(struct mp_launch *l)
+{
+	struct {
+		pid_t tid;
+		int status;
+	} got[256];
+	struct signalfd_siginfo info;
+	size_t nr;
+	int ret;
+
+	while (read(l->fd, &info, sizeof(info)) > 0)
+		;
+	/*
+	 * Statuses are taken first and handled then: a stop that was taken holds no signal any more
+	 * that the kernel would deliver, should we be killed in the middle of a callback.
+	 */
+	do {
+		for (nr = 0; nr < sizeof(got) / sizeof(got[0]); nr++) {
+			got[nr].tid = waitpid(-1, &got[nr].status, WNOHANG | __WALL);
+			if (got[nr].tid <= 0)
+				break;
+		}
+		for (size_t i = 0; i < nr; i++)
+			handle(l, got[i].tid, got[i].status);
+	} while (nr);
+	ret = l->held_ret;
+	l->held_ret = 0;
+	return ret;
+}
+
+/* ---- a command ------------------------------------------------------------------------------ */
+
+/* In the child: waits until it is traced, then becomes CMD. Tells why not through @error_fd. */
+static void __attribute__((noreturn))
+become(const struct mp_launch *l, char *const argv[], int go_fd, int error_fd)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	int error;
+	char go;
+
+	if (read(go_fd, &go, 1) != 1)
+		_exit(127);
+	if (l->chld_ignored)
+		sigaction(SIGCHLD, &ignore, NULL);
+	sigprocmask(SIG_SETMASK, &l->mask, NULL);
+	execvp(argv[0], argv);
+	error = errno;
+	if (write(error_fd, &error, sizeof(error)) != sizeof(error))
+		_exit(126);
+	_exit(127);
+}
+
+static int exec_fail(const char *cmd, int error, struct mp_err *err)
+{
+	if (error == ENOENT && !strchr(cmd, '/'))
+		return mp_fail(err, MP_EXIT_FAILED, error,
+			       "%s: command not found in PATH; check its name or give its path",
+			       cmd);
+	if (error == ENOENT && access(cmd, F_OK) == 0)
+		return mp_fail(
+			err, MP_EXIT_FAILED, error,
+			"%s: its interpreter (#!) or dynamic linker does not exist; check its "
+			"first line, or file %s",
+			cmd, cmd);
+	if (error == ENOENT)
+		return mp_fail(err, MP_EXIT_FAILED, error,
+			       "%s: no such file; check the path of the command", cmd);
+	if (error == EACCES)
+		return mp_fail(err, MP_EXIT_FAILED, error,
+			       "%s: not executable (permission denied, or a directory); see ls -ld",
+			       cmd);
+	return mp_fail(err, MP_EXIT_FAILED, error,
+		       "%s: cannot be run: %s; try it without mallocpath", cmd, strerror(error));
+}
+
+static int seize_fail(pid_t pid, int error, struct mp_err *err)
+{
+	int64_t tracer = mp_target_status(pid, "TracerPid");
+
+	if (error == ESRCH)
+		return mp_fail(err, MP_EXIT_FAILED, error,
+			       "process %d ended while being attached; list with ps -e", pid);
+	if (tracer > 0)
+		return mp_fail(err, MP_EXIT_FAILED, error,
+			       "process %d is traced by process %d (a debugger or strace): its "
+			       "children cannot be followed; end that, or leave out -f",
+			       pid, (int)tracer);
+	return mp_fail(err, MP_EXIT_LACKS, error,
+		       "process %d: ptrace is refused (%s); see /proc/sys/kernel/yama/ptrace_scope",
+		       pid, strerror(error));
+}
+
+/* Lets the traced child exec and waits until it stands at its instant. */
+static int run_to_instant(struct mp_launch *l, const char *cmd, int go_fd, int error_fd,
+			  struct mp_err *err)
+{
+	int error, status;
+	pid_t tid;
+
+	if (write(go_fd, "", 1) != 1)
+		return mp_fail(err, MP_EXIT_FAILED, EIO, "%s: could not be started; try again",
+			       cmd);
+	while (!l->arrived && !l->over) {
+		tid = waitpid(-1, &status, __WALL);
+		if (tid < 0 && errno != EINTR)
+			break;
+		if (tid > 0)
+			handle(l, tid, status);
+	}
+	if (read(error_fd, &error, sizeof(error)) == sizeof(error))
+		return exec_fail(cmd, error, err);
+	if (!l->arrived && WIFSIGNALED(l->status))
+		return mp_fail(err, MP_EXIT_FAILED, ECHILD,
+			       "%s: killed by signal %d before it began; try it without mallocpath",
+			       cmd, WTERMSIG(l->status));
+	if (!l->arrived)
+		return mp_fail(err, MP_EXIT_FAILED, ECHILD,
+			       "%s: ended before its program began; try it without mallocpath",
+			       cmd);
+	return mp_target_exe(l->cmd, err);
+}
+
+/* After a failure: CMD has run nothing of its own, and nobody else knows of it. */
+static void drop_cmd(struct mp_launch *l)
+{
+	if (l->cmd && !l->over) {
+		kill(l->cmd, SIGKILL);
+		while (waitpid(l->cmd, NULL, __WALL) < 0 && errno == EINTR)
+			;
+	}
+	if (l->cmd)
+		forget(l, l->cmd);
+	l->cmd = 0;
+	l->arrived = l->over = false;
+}
+
+pid_t mp_launch__start(struct mp_launch *l, char *const argv[], bool follow, struct mp_err *err)
+{
+	long options = follow ? FOLLOW : PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC;
+	int go[2] = { -1, -1 }, error[2] = { -1, -1 };
+	int ret = 0;
+
+	if (pipe2(go, O_CLOEXEC) || pipe2(error, O_CLOEXEC)) {
+		ret = mp_fail(err, MP_EXIT_FAILED, errno, "%s: no pipe: %s; raise ulimit -n",
+			      argv[0], strerror(errno));
+		goto out;
+	}
+	l->follow = follow;
+	l->cmd = fork();
+	if (l->cmd < 0) {
+		ret = mp_fail(err, MP_EXIT_FAILED, errno, "%s: no new process: %s; see ulimit -u",
+			      argv[0], strerror(errno));
+		l->cmd = 0;
+		goto out;
+	}
+	if (!l->cmd) {
+		close(go[1]);
+		become(l, argv, go[0], error[1]);
+	}
+	close(error[1]);
+	error[1] = -1;
+	if (!add(l, l->cmd, l->cmd))
+		ret = mp_fail(err, MP_EXIT_FAILED, ENOMEM,
+			      "out of memory; free some and try again");
+	else if (ptrace(PTRACE_SEIZE, l->cmd, NULL, options))
+		ret = seize_fail(l->cmd, errno, err);
+	else
+		ret = run_to_instant(l, argv[0], go[1], error[0], err);
+	if (ret)
+		drop_cmd(l);
+out:
+	for (int i = 0; i < 2; i++) {
+		if (go[i] >= 0)
+			close(go[i]);
+		if (error[i] >= 0)
+			close(error[i]);
+	}
+	return ret ? ret : l->cmd;
+}
+
+int mp_launch__release(struct mp_launch *l)
+{
+	const struct tracee *t;
+
+	if (!l->arrived || l->released)
+		return -EINVAL;
+	l->released = true;
+	t = *slot_of(l, l->cmd);
+	if (!t) /* killed while it was held */
+		return 0;
+	if (l->follow) {
+		resume(t, 0);
+	} else {
+		ptrace(PTRACE_DETACH, l->cmd, NULL, NULL);
+		forget(l, l->cmd);
+	}
+	return 0;
+}
+
+/* ---- a running process ---------------------------------------------------------------------- */
+
+/* Seizes the threads not seized yet. Their number, or -errno. */
+static int seize_threads(struct mp_launch *l, pid_t pid, struct mp_err *err)
+{
+	const struct dirent *entry;
+	char path[64];
+	int nr = 0, ret = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	dir = opendir(path);
+	if (!dir)
+		return seize_fail(pid, errno == ENOENT ? ESRCH : errno, err);
+	while (!ret && (entry = readdir(dir))) {
+		pid_t tid = atoi(entry->d_name);
+
+		if (tid <= 0 || *slot_of(l, tid))
+			continue;
+		if (ptrace(PTRACE_SEIZE, tid, NULL, FOLLOW) == 0) {
+			ret = add(l, tid, pid) ? 0
+					       : mp_fail(err, MP_EXIT_FAILED, ENOMEM,
+							 "out of memory; free some and try again");
+			nr++;
+		} else if (errno != ESRCH && mp_target_status(tid, "TracerPid") != getpid()) {
+			/* else it has ended, or came to us with the thread that made it */
+			ret = seize_fail(tid, errno, err);
+		}
+	}
+	closedir(dir);
+	return ret ? ret : nr;
+}
+
+int mp_launch__seize(struct mp_launch *l, pid_t pid, struct mp_err *err)
+{
+	int nr;
+
+	/* a thread not yet seized can make another one while the list is read */
+	do {
+		nr = seize_threads(l, pid, err);
+	} while (nr > 0);
+	if (!nr && !*slot_of(l, pid))
+		return seize_fail(pid, ESRCH, err);
+	return nr;
+}
+
+/* ---- the object ----------------------------------------------------------------------------- */
+
+struct mp_launch *mp_launch__new(const struct mp_launch_ops *ops, void *ctx, struct mp_err *err)
+{
+	struct sigaction normal = { .sa_handler = SIG_DFL }, before;
+	struct mp_launch *l = calloc(1, sizeof(*l));
+	sigset_t chld;
+
+	if (!l) {
+		mp_fail(err, MP_EXIT_FAILED, ENOMEM, "out of memory; free some and try again");
+		errno = ENOMEM;
+		return NULL;
+	}
+	l->ops = *ops;
+	l->ctx = ctx;
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &chld, &l->mask);
+	/* ignored, or with SA_NOCLDSTOP, it would not tell of stops or eat the exit status */
+	sigaction(SIGCHLD, &normal, &before);
+	l->chld_ignored = before.sa_handler == SIG_IGN;
+	l->fd = signalfd(-1, &chld, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (l->fd < 0) {
+		int error = errno;
+
+		mp_fail(err, MP_EXIT_FAILED, error, "no signalfd: %s; raise ulimit -n",
+			strerror(error));
+		sigprocmask(SIG_SETMASK, &l->mask, NULL);
+		free(l);
+		errno = error;
+		return NULL;
+	}
+	return l;
+}
+
+int mp_launch__fd(const struct mp_launch *l)
+{
+	return l->fd;
+}
+
+bool mp_launch__ended(const struct mp_launch *l, int *status)
+{
+	if (l->over && status)
+		*status = l->status;
+	return l->over;
+}
+
+size_t mp_launch__traced(const struct mp_launch *l)
+{
+	return l->traced;
+}
+
+/* Detaches whatever has stopped. Only system calls, so that a signal handler may run it. */
+static void let_go(int sig)
+{
+	int error = errno, status;
+	pid_t tid;
+
+	(void)sig;
+	while ((tid = waitpid(-1, &status, WNOHANG | __WALL)) > 0) {
+		int pass = WSTOPSIG(status);
+
+		if (!WIFSTOPPED(status))
+			continue;
+		if (status >> 16 || pass == SYSCALL_STOP ||
+		    (pass == SIGTRAP && mp_hold_is_ours(tid)))
+			pass = 0;
+		ptrace(PTRACE_DETACH, tid, NULL, (long)pass);
+	}
+	errno = error;
+}
+
+void mp_launch__free(struct mp_launch *l)
+{
+	struct sigaction action = { .sa_handler = let_go, .sa_flags = SA_RESTART };
+	sigset_t chld;
+
+	if (!l)
+		return;
+	if (l->cmd && !l->released)
+		drop_cmd(l);
+	for (size_t i = 0; i < BUCKETS; i++)
+		while (l->bucket[i])
+			forget(l, l->bucket[i]->tid);
+	sigaction(SIGCHLD, &action, NULL);
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	sigprocmask(SIG_UNBLOCK, &chld, NULL);
+	let_go(SIGCHLD);
+	close(l->fd);
+	free(l);
+}
