@@ -1,0 +1,574 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "model/blocks.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "../bpf/event.h"
+
+#define REGION_SHIFT 18
+#define REGION_PAGES 64
+/* A small block reaches at most into the region after its own. */
+#define SMALL_MAX 65536ULL
+
+#define OFF_SHIFT     52 /* a block's offset in its page is above, its age below */
+#define AGE_MAX       ((1ULL << OFF_SHIFT) - 1) /* ns: 52 days */
+#define SLACK_UNKNOWN 0xffff
+#define TRANSIT       1
+
+struct packed {
+	uint64_t off_age;
+	uint32_t requested;
+	uint32_t site;
+	uint32_t tid;
+	uint16_t slack; /* usable minus requested bytes */
+	uint8_t tier;
+	uint8_t flags;
+};
+_Static_assert(sizeof(struct packed) == 24, "bytes a live block");
+
+struct leaf {
+	uint32_t n, cap;
+	struct packed b[];
+};
+
+struct mp_region {
+	uint64_t starts; /* bit a page: a block starts in it, leaf[page]->n != 0 */
+	struct leaf *leaf[REGION_PAGES];
+};
+
+/* A block in the ordered map. */
+struct big {
+	struct mp_span span;
+	struct mp_blk blk;
+};
+
+/* Where a small block is, or would be. */
+struct spot {
+	struct mp_region *region;
+	uint64_t key;
+	unsigned int page, i;
+};
+
+static unsigned int off_of(const struct packed *p)
+{
+	return p->off_age >> OFF_SHIFT;
+}
+
+static uint64_t key_of(uint64_t addr)
+{
+	return addr >> REGION_SHIFT;
+}
+
+static unsigned int page_of(uint64_t addr)
+{
+	return addr >> MP_PAGE_SHIFT & (REGION_PAGES - 1);
+}
+
+/* A block of no bytes holds its start, so that two blocks never start at one address. */
+static uint64_t reach(uint64_t start, uint64_t end)
+{
+	return end > start ? end : start + 1;
+}
+
+static bool is_small(const struct mp_blk *blk)
+{
+	uint64_t size = blk->end - blk->start;
+
+	return size <= SMALL_MAX &&
+	       (blk->usable == MP_USABLE_UNKNOWN || blk->usable - size < SLACK_UNKNOWN);
+}
+
+static struct packed pack(const struct mp_blocks *bs, const struct mp_blk *blk)
+{
+	uint64_t size = blk->end - blk->start;
+	uint64_t age = blk->t_ns > bs->epoch_ns ? blk->t_ns - bs->epoch_ns : 0;
+
+	return (struct packed){
+		.off_age = (blk->start & ~MP_PAGE_MASK) << OFF_SHIFT |
+			   (age < AGE_MAX ? age : AGE_MAX),
+		.requested = size,
+		.site = blk->site,
+		.tid = blk->tid,
+		.slack = blk->usable == MP_USABLE_UNKNOWN ? SLACK_UNKNOWN : blk->usable - size,
+		.tier = blk->tier,
+		.flags = blk->transit ? TRANSIT : 0,
+	};
+}
+
+static struct mp_blk unpack(const struct mp_blocks *bs, const struct spot *s)
+{
+	const struct packed *p = &s->region->leaf[s->page]->b[s->i];
+	uint64_t start = s->key << REGION_SHIFT | (uint64_t)s->page << MP_PAGE_SHIFT | off_of(p);
+
+	return (struct mp_blk){
+		.start = start,
+		.end = start + p->requested,
+		.usable = p->slack == SLACK_UNKNOWN ? MP_USABLE_UNKNOWN
+						    : (uint64_t)p->requested + p->slack,
+		.t_ns = bs->epoch_ns + (p->off_age & AGE_MAX),
+		.site = p->site,
+		.tid = p->tid,
+		.tier = p->tier,
+		.transit = p->flags & TRANSIT,
+	};
+}
+
+void mp_blocks__init(struct mp_blocks *bs, struct mp_mem *mem, uint64_t epoch_ns)
+{
+	*bs = (struct mp_blocks){ .mem = mem, .epoch_ns = epoch_ns, .last_key = UINT64_MAX };
+	bs->regions.mem = mem;
+	bs->big.mem = mem;
+	bs->big.size = sizeof(struct big);
+}
+
+void mp_blocks__fini(struct mp_blocks *bs)
+{
+	size_t i;
+
+	for (i = 0; i < mp_map__room(&bs->regions); i++) {
+		struct mp_region *r = bs->regions.slots[i].val;
+		int page;
+
+		if (!r)
+			continue;
+		for (page = 0; page < REGION_PAGES; page++)
+			mp_mem_free(bs->mem, r->leaf[page]);
+		mp_mem_free(bs->mem, r);
+	}
+	mp_map__fini(&bs->regions);
+	mp_omap__fini(&bs->big);
+	bs->last = NULL;
+	bs->last_key = UINT64_MAX;
+	bs->n = 0;
+}
+
+static struct mp_region *find_region(struct mp_blocks *bs, uint64_t key)
+{
+	struct mp_region *r;
+
+	if (bs->last_key == key)
+		return bs->last;
+	r = mp_map__get(&bs->regions, key);
+	if (r) {
+		bs->last_key = key;
+		bs->last = r;
+	}
+	return r;
+}
+
+static struct mp_region *make_region(struct mp_blocks *bs, uint64_t key)
+{
+	struct mp_region *r = find_region(bs, key);
+
+	if (r)
+		return r;
+	r = mp_mem_zalloc(bs->mem, sizeof(*r));
+	if (!r)
+		return NULL;
+	if (mp_map__put(&bs->regions, key, r)) {
+		mp_mem_free(bs->mem, r);
+		return NULL;
+	}
+	return r;
+}
+
+/*
+ * Index of the first block of @leaf at or after @off. Allocators fill pages evenly, so the guess by
+ * proportion is a few steps off at most, and mostly in the right cache line.
+ */
+static unsigned int lower_bound(const struct leaf *leaf, unsigned int off)
+{
+	unsigned int i = leaf->n * off >> MP_PAGE_SHIFT;
+
+	while (i < leaf->n && off_of(&leaf->b[i]) < off)
+		i++;
+	while (i && off_of(&leaf->b[i - 1]) >= off)
+		i--;
+	return i;
+}
+
+/* The last small block that starts before @addr and could reach it. */
+static bool before(struct mp_blocks *bs, uint64_t addr, struct spot *s)
+{
+	uint64_t mask = (1ULL << page_of(addr)) - 1;
+	unsigned int off = addr & ~MP_PAGE_MASK;
+
+	s->key = key_of(addr);
+	s->page = page_of(addr);
+	s->region = find_region(bs, s->key);
+	if (s->region && s->region->starts >> s->page & 1) {
+		s->i = lower_bound(s->region->leaf[s->page], off);
+		if (s->i) {
+			s->i--;
+			return true;
+		}
+	}
+	if (!s->region || !(s->region->starts & mask)) {
+		if (!s->key)
+			return false;
+		s->region = mp_map__get(&bs->regions, --s->key);
+		mask = UINT64_MAX;
+		if (!s->region || !s->region->starts)
+			return false;
+	}
+	s->page = 63 - __builtin_clzll(s->region->starts & mask);
+	s->i = s->region->leaf[s->page]->n - 1;
+	return true;
+}
+
+/* The first small block that starts in [@addr, @end) within one region. */
+static bool in_region(struct mp_region *r, uint64_t key, uint64_t addr, uint64_t end,
+		      struct spot *s)
+{
+	uint64_t base = key << REGION_SHIFT;
+	uint64_t lo = addr > base ? addr - base : 0;
+	uint64_t mask = UINT64_MAX << (lo >> MP_PAGE_SHIFT);
+
+	s->region = r;
+	s->key = key;
+	for (mask &= r->starts; mask; mask &= mask - 1) {
+		const struct leaf *leaf;
+		uint64_t page;
+
+		s->page = __builtin_ctzll(mask);
+		page = base + ((uint64_t)s->page << MP_PAGE_SHIFT);
+		if (page >= end)
+			return false;
+		leaf = r->leaf[s->page];
+		s->i = addr > page ? lower_bound(leaf, addr - page) : 0;
+		if (s->i < leaf->n)
+			return page + off_of(&leaf->b[s->i]) < end;
+	}
+	return false;
+}
+
+/* The first small block, in any order of regions, that starts in [@addr, @end). */
+static bool within(struct mp_blocks *bs, uint64_t addr, uint64_t end, struct spot *s)
+{
+	uint64_t key = key_of(addr), last = key_of(end - 1);
+	struct mp_region *r;
+	size_t i;
+
+	if (last - key < bs->regions.n) {
+		for (; key <= last; key++) {
+			r = find_region(bs, key);
+			if (r && in_region(r, key, addr, end, s))
+				return true;
+		}
+		return false;
+	}
+	for (i = 0; i < mp_map__room(&bs->regions); i++) {
+		key = bs->regions.slots[i].key;
+		r = bs->regions.slots[i].val;
+		if (r && key >= key_of(addr) && key <= last && in_region(r, key, addr, end, s))
+			return true;
+	}
+	return false;
+}
+
+static bool spot_start(struct mp_blocks *bs, uint64_t addr, struct spot *s)
+{
+	unsigned int off = addr & ~MP_PAGE_MASK;
+
+	s->key = key_of(addr);
+	s->page = page_of(addr);
+	s->region = find_region(bs, s->key);
+	if (!s->region || !(s->region->starts >> s->page & 1))
+		return false;
+	s->i = lower_bound(s->region->leaf[s->page], off);
+	return s->i < s->region->leaf[s->page]->n &&
+	       off_of(&s->region->leaf[s->page]->b[s->i]) == off;
+}
+
+static unsigned int roomy(unsigned int n)
+{
+	return n < 4 ? 4 : n + n / 8 + 2;
+}
+
+static int put_small(struct mp_blocks *bs, const struct mp_blk *blk)
+{
+	struct mp_region *r = make_region(bs, key_of(blk->start));
+	unsigned int page = page_of(blk->start), i;
+	struct leaf *leaf;
+
+	if (!r)
+		return -ENOMEM;
+	leaf = r->leaf[page];
+	if (!leaf || leaf->n == leaf->cap) {
+		unsigned int n = leaf ? leaf->n : 0, cap = leaf ? roomy(n + 1) : 4;
+
+		leaf = mp_mem_resize(bs->mem, leaf, sizeof(*leaf) + cap * sizeof(*leaf->b));
+		if (!leaf)
+			return -ENOMEM;
+		leaf->n = n;
+		leaf->cap = cap;
+		r->leaf[page] = leaf;
+	}
+	i = lower_bound(leaf, blk->start & ~MP_PAGE_MASK);
+	memmove(&leaf->b[i + 1], &leaf->b[i], (leaf->n - i) * sizeof(*leaf->b));
+	leaf->b[i] = pack(bs, blk);
+	leaf->n++;
+	r->starts |= 1ULL << page;
+	return 0;
+}
+
+static void drop_small(struct mp_blocks *bs, const struct spot *s)
+{
+	struct leaf *leaf = s->region->leaf[s->page];
+
+	leaf->n--;
+	memmove(&leaf->b[s->i], &leaf->b[s->i + 1], (leaf->n - s->i) * sizeof(*leaf->b));
+	if (!leaf->n)
+		s->region->starts &= ~(1ULL << s->page);
+	if (leaf->cap > 8 && leaf->n < leaf->cap / 2) {
+		unsigned int cap = roomy(leaf->n);
+
+		/* failing to shrink costs only memory */
+		leaf = mp_mem_resize(bs->mem, leaf, sizeof(*leaf) + cap * sizeof(*leaf->b));
+		if (leaf) {
+			leaf->cap = cap;
+			s->region->leaf[s->page] = leaf;
+		}
+	}
+}
+
+static bool overlapping(struct mp_blocks *bs, const struct mp_blk *blk, struct mp_blk *hit)
+{
+	uint64_t end = reach(blk->start, blk->end);
+	const struct big *big;
+	struct spot s;
+
+	if (bs->regions.n && before(bs, blk->start, &s)) {
+		*hit = unpack(bs, &s);
+		if (hit->end > blk->start)
+			return true;
+	}
+	if (bs->regions.n && within(bs, blk->start, end, &s)) {
+		*hit = unpack(bs, &s);
+		return true;
+	}
+	big = bs->big.n ? mp_omap__overlap(&bs->big, blk->start, end) : NULL;
+	if (big)
+		*hit = big->blk;
+	return big;
+}
+
+int mp_blocks__add(struct mp_blocks *bs, const struct mp_blk *blk, struct mp_blk *hit)
+{
+	int err = 0;
+
+	if (overlapping(bs, blk, hit)) {
+		mp_blocks__take(bs, hit->start, hit);
+		return 1;
+	}
+	if (is_small(blk)) {
+		err = put_small(bs, blk);
+	} else {
+		struct big big = { { blk->start, reach(blk->start, blk->end) }, *blk };
+
+		err = mp_omap__insert(&bs->big, &big) ? 0 : -ENOMEM;
+	}
+	bs->n += !err;
+	return err;
+}
+
+bool mp_blocks__take(struct mp_blocks *bs, uint64_t addr, struct mp_blk *out)
+{
+	const struct big *big;
+	struct spot s;
+
+	if (spot_start(bs, addr, &s)) {
+		*out = unpack(bs, &s);
+		drop_small(bs, &s);
+		bs->n--;
+		return true;
+	}
+	big = mp_omap__floor(&bs->big, addr);
+	if (!big || big->blk.start != addr)
+		return false;
+	*out = big->blk;
+	mp_omap__erase(&bs->big, addr);
+	bs->n--;
+	return true;
+}
+
+bool mp_blocks__start(struct mp_blocks *bs, uint64_t addr, struct mp_blk *out)
+{
+	const struct big *big;
+	struct spot s;
+
+	if (spot_start(bs, addr, &s)) {
+		*out = unpack(bs, &s);
+		return true;
+	}
+	big = mp_omap__floor(&bs->big, addr);
+	if (!big || big->blk.start != addr)
+		return false;
+	*out = big->blk;
+	return true;
+}
+
+bool mp_blocks__at(struct mp_blocks *bs, uint64_t addr, struct mp_blk *out)
+{
+	const struct big *big;
+	struct spot s;
+
+	if (bs->regions.n && before(bs, addr + 1, &s)) {
+		*out = unpack(bs, &s);
+		if (out->end > addr)
+			return true;
+	}
+	big = bs->big.n ? mp_omap__at(&bs->big, addr) : NULL;
+	if (!big || big->blk.end <= addr)
+		return false;
+	*out = big->blk;
+	return true;
+}
+
+void mp_blocks__set_transit(struct mp_blocks *bs, uint64_t addr, bool transit)
+{
+	struct big *big;
+	struct spot s;
+
+	if (spot_start(bs, addr, &s)) {
+		s.region->leaf[s.page]->b[s.i].flags = transit ? TRANSIT : 0;
+		return;
+	}
+	big = mp_omap__floor(&bs->big, addr);
+	if (big && big->blk.start == addr)
+		big->blk.transit = transit;
+}
+
+static int copy_region(struct mp_blocks *to, uint64_t key, const struct mp_region *from)
+{
+	struct mp_region *r = make_region(to, key);
+	int page;
+
+	if (!r)
+		return -ENOMEM;
+	for (page = 0; page < REGION_PAGES; page++) {
+		size_t size;
+
+		if (!(from->starts >> page & 1))
+			continue;
+		size = sizeof(struct leaf) + from->leaf[page]->n * sizeof(struct packed);
+		r->leaf[page] = mp_mem_alloc(to->mem, size);
+		if (!r->leaf[page])
+			return -ENOMEM;
+		memcpy(r->leaf[page], from->leaf[page], size);
+		r->leaf[page]->cap = r->leaf[page]->n;
+		r->starts |= 1ULL << page;
+		to->n += r->leaf[page]->n;
+	}
+	return 0;
+}
+
+int mp_blocks__copy(struct mp_blocks *to, const struct mp_blocks *from)
+{
+	size_t i;
+
+	to->epoch_ns = from->epoch_ns;
+	for (i = 0; i < mp_map__room(&from->regions); i++) {
+		const struct mp_map_slot *slot = &from->regions.slots[i];
+
+		if (slot->val && copy_region(to, slot->key, slot->val))
+			return -ENOMEM;
+	}
+	if (mp_omap__copy(&to->big, &from->big))
+		return -ENOMEM;
+	to->n += from->big.n;
+	return 0;
+}
+
+static void next_small(struct mp_blocks_iter *it)
+{
+	for (; it->key < it->nr_keys; it->key++, it->page = 0, it->i = 0) {
+		struct spot s = { .key = it->keys[it->key] };
+
+		s.region = mp_map__get(&it->bs->regions, s.key);
+		for (; it->page < REGION_PAGES; it->page++, it->i = 0) {
+			const struct leaf *leaf = s.region->leaf[it->page];
+
+			if (!leaf || it->i >= leaf->n)
+				continue;
+			s.page = it->page;
+			s.i = it->i++;
+			it->small_next = unpack(it->bs, &s);
+			it->has_small = true;
+			return;
+		}
+	}
+	it->has_small = false;
+}
+
+static void next_big(struct mp_blocks_iter *it)
+{
+	const struct big *big = mp_omap_iter__next(&it->big);
+
+	it->has_big = big;
+	if (big)
+		it->big_next = big->blk;
+}
+
+int mp_blocks_iter__init(struct mp_blocks_iter *it, const struct mp_blocks *bs)
+{
+	*it = (struct mp_blocks_iter){ .bs = bs, .nr_keys = bs->regions.n };
+	it->keys = mp_map__keys(&bs->regions);
+	if (!it->keys)
+		return -ENOMEM;
+	it->big = mp_omap__iter(&bs->big);
+	next_small(it);
+	next_big(it);
+	return 0;
+}
+
+bool mp_blocks_iter__next(struct mp_blocks_iter *it, struct mp_blk *out)
+{
+	if (it->has_small && (!it->has_big || it->small_next.start < it->big_next.start)) {
+		*out = it->small_next;
+		next_small(it);
+		return true;
+	}
+	if (!it->has_big)
+		return false;
+	*out = it->big_next;
+	next_big(it);
+	return true;
+}
+
+void mp_blocks_iter__fini(struct mp_blocks_iter *it)
+{
+	mp_mem_free(it->bs->mem, it->keys);
+}
+
+static bool region_sound(const struct mp_region *r)
+{
+	int page;
+
+	for (page = 0; page < REGION_PAGES; page++)
+		if ((r->starts >> page & 1) != (r->leaf[page] && r->leaf[page]->n))
+			return false;
+	return true;
+}
+
+bool mp_blocks__sound(const struct mp_blocks *bs)
+{
+	struct mp_blocks_iter it;
+	struct mp_blk blk;
+	uint64_t edge = 0, n = 0;
+	bool ok = true;
+	size_t i;
+
+	for (i = 0; i < mp_map__room(&bs->regions); i++)
+		if (bs->regions.slots[i].val)
+			ok &= region_sound(bs->regions.slots[i].val);
+	if (mp_blocks_iter__init(&it, bs))
+		return false;
+	for (; mp_blocks_iter__next(&it, &blk); n++) {
+		ok &= blk.start >= edge && blk.end >= blk.start;
+		edge = reach(blk.start, blk.end);
+	}
+	mp_blocks_iter__fini(&it);
+	return ok && n == bs->n;
+}

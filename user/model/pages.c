@@ -1,0 +1,465 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "model/pages.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define REGION 64 /* pages */
+/* Readings of a page table are older than their event by less than this. */
+#define MEMORY_NS 10000000000ULL
+
+struct region {
+	uint64_t live;      /* bit a page: held; other records keep only t_ns, when the page went */
+	uint64_t newest_ns; /* last time a page of it went */
+	struct mp_page_rec rec[REGION];
+};
+
+void mp_ledger__init(struct mp_ledger *l, struct mp_mem *mem)
+{
+	*l = (struct mp_ledger){ .mem = mem };
+	mp_pfns__init(&l->pfns, mem);
+}
+
+void mp_ledger__fini(struct mp_ledger *l)
+{
+	mp_pfns__fini(&l->pfns);
+	mp_mem_free(l->mem, l->spaces);
+	l->spaces = NULL;
+}
+
+int mp_pages__init(struct mp_pages *ps, struct mp_ledger *l)
+{
+	if (l->nr >= MP_SPACES_MAX ||
+	    mp_mem_grow(l->mem, &l->spaces, &l->cap, l->nr + 1, sizeof(*l->spaces)))
+		return -ENOMEM;
+	*ps = (struct mp_pages){ .ledger = l, .space = l->nr, .regions.mem = l->mem };
+	l->spaces[l->nr++] = ps;
+	return 0;
+}
+
+void mp_pages__fini(struct mp_pages *ps)
+{
+	size_t i;
+
+	for (i = 0; i < mp_map__room(&ps->regions); i++)
+		mp_mem_free(ps->regions.mem, ps->regions.slots[i].val);
+	mp_map__fini(&ps->regions);
+}
+
+static bool mapped(const struct mp_page_rec *rec)
+{
+	return rec->state == MP_STATE_PRESENT || rec->state == MP_STATE_SHARED_COW;
+}
+
+/* The zero page is everybody's: it is not in the index. */
+static bool indexed(const struct mp_pages *ps, const struct mp_page_rec *rec)
+{
+	return !ps->closed && rec->pfn && mapped(rec);
+}
+
+static struct mp_ref ref_of(const struct mp_pages *ps, uint64_t vpn)
+{
+	return (struct mp_ref){ .space = ps->space, .vpn = vpn };
+}
+
+static struct mp_page_rec *held(const struct region *r, uint64_t vpn)
+{
+	return r && r->live >> vpn % REGION & 1 ? (struct mp_page_rec *)&r->rec[vpn % REGION]
+						: NULL;
+}
+
+struct mp_page_rec *mp_pages__get(const struct mp_pages *ps, uint64_t vpn)
+{
+	return held(mp_map__get(&ps->regions, vpn / REGION), vpn);
+}
+
+uint64_t mp_pages__changed_ns(const struct mp_pages *ps, uint64_t vpn)
+{
+	const struct region *r = mp_map__get(&ps->regions, vpn / REGION);
+
+	return r ? r->rec[vpn % REGION].t_ns : 0;
+}
+
+/* Once only one mapping of a PFN is left, its owner has the page to itself. */
+static void unshare_last(struct mp_ledger *l, uint64_t pfn)
+{
+	struct mp_page_rec *rec;
+	struct mp_ref ref;
+
+	if (!mp_pfns__only(&l->pfns, pfn, &ref))
+		return;
+	rec = mp_pages__get(l->spaces[ref.space], ref.vpn);
+	if (rec && rec->state == MP_STATE_SHARED_COW && rec->t_ns > l->spaces[ref.space]->shared_ns)
+		rec->state = MP_STATE_PRESENT;
+}
+
+static void unindex(struct mp_pages *ps, uint64_t vpn, const struct mp_page_rec *rec)
+{
+	if (!indexed(ps, rec))
+		return;
+	mp_pfns__del(&ps->ledger->pfns, rec->pfn, ref_of(ps, vpn));
+	if (rec->state == MP_STATE_SHARED_COW)
+		unshare_last(ps->ledger, rec->pfn);
+}
+
+static struct region *make_region(struct mp_pages *ps, uint64_t key)
+{
+	struct region *r = mp_map__get(&ps->regions, key);
+
+	if (r)
+		return r;
+	r = mp_mem_zalloc(ps->regions.mem, sizeof(*r));
+	if (!r)
+		return NULL;
+	if (mp_map__put(&ps->regions, key, r)) {
+		mp_mem_free(ps->regions.mem, r);
+		return NULL;
+	}
+	ps->dead++;
+	return r;
+}
+
+int mp_pages__set(struct mp_pages *ps, uint64_t vpn, const struct mp_page_rec *rec)
+{
+	struct region *r = make_region(ps, vpn / REGION);
+	struct mp_page_rec *old;
+
+	if (!r)
+		return -ENOMEM;
+	if (indexed(ps, rec) && mp_pfns__add(&ps->ledger->pfns, rec->pfn, ref_of(ps, vpn)))
+		return -ENOMEM;
+	old = held(r, vpn);
+	if (old) {
+		unindex(ps, vpn, old);
+	} else {
+		ps->dead -= !r->live;
+		r->live |= 1ULL << vpn % REGION;
+		ps->n++;
+	}
+	r->rec[vpn % REGION] = *rec;
+	return 0;
+}
+
+/* Frees regions whose last page went longer ago than any reading still under way. */
+static void tidy(struct mp_pages *ps, uint64_t now_ns)
+{
+	uint64_t *keys;
+	size_t i, n = ps->regions.n;
+
+	if (ps->dead < 64 || ps->dead < n / 2 || now_ns < ps->tidy_ns)
+		return;
+	keys = mp_map__keys(&ps->regions);
+	if (!keys)
+		return; /* tidying can wait */
+	for (i = 0; i < n; i++) {
+		struct region *r = mp_map__get(&ps->regions, keys[i]);
+
+		if (r->live || r->newest_ns + MEMORY_NS > now_ns)
+			continue;
+		mp_map__del(&ps->regions, keys[i]);
+		mp_mem_free(ps->regions.mem, r);
+		ps->dead--;
+	}
+	mp_mem_free(ps->regions.mem, keys);
+	ps->tidy_ns = now_ns + MEMORY_NS;
+}
+
+/* @rec is of the held page @vpn in @r. Its PFN must be out of the index already. */
+static void bury(struct mp_pages *ps, struct region *r, uint64_t vpn, uint64_t now_ns)
+{
+	r->rec[vpn % REGION] = (struct mp_page_rec){ .state = MP_STATE_GONE, .t_ns = now_ns };
+	r->live &= ~(1ULL << vpn % REGION);
+	if (now_ns > r->newest_ns)
+		r->newest_ns = now_ns;
+	ps->dead += !r->live;
+	ps->n--;
+}
+
+void mp_pages__drop(struct mp_pages *ps, uint64_t vpn, uint64_t now_ns)
+{
+	struct region *r = mp_map__get(&ps->regions, vpn / REGION);
+	struct mp_page_rec old;
+
+	if (!held(r, vpn))
+		return;
+	old = *held(r, vpn);
+	bury(ps, r, vpn, now_ns);
+	unindex(ps, vpn, &old);
+	tidy(ps, now_ns);
+}
+
+/* The pages of @r, region @key, that lie in [vpn, end) and came before @before_ns, as a bit set. */
+static uint64_t older(const struct region *r, uint64_t key, uint64_t vpn, uint64_t end,
+		      uint64_t before_ns)
+{
+	uint64_t set = 0, bits, base = key * REGION;
+
+	for (bits = r->live; bits; bits &= bits - 1) {
+		unsigned int i = __builtin_ctzll(bits);
+
+		if (base + i >= vpn && base + i < end && r->rec[i].t_ns < before_ns)
+			set |= 1ULL << i;
+	}
+	return set;
+}
+
+/*
+ * The numbers of the regions that touch [vpn, end), ascending. Whichever is less is walked: the
+ * range or the table. NULL without memory.
+ */
+static uint64_t *keys_in(const struct mp_pages *ps, uint64_t vpn, uint64_t end, size_t *nr)
+{
+	uint64_t key = vpn / REGION, last = (end - 1) / REGION, *keys;
+	size_t i, n = 0, all = ps->regions.n;
+
+	*nr = 0;
+	if (last - key >= all) {
+		keys = mp_map__keys(&ps->regions);
+		for (i = 0; keys && i < all; i++)
+			if (keys[i] >= key && keys[i] <= last)
+				keys[n++] = keys[i];
+	} else {
+		keys = mp_mem_alloc(ps->regions.mem, (last - key + 1) * sizeof(*keys));
+		for (; keys && key <= last; key++)
+			if (mp_map__get(&ps->regions, key))
+				keys[n++] = key;
+	}
+	*nr = n;
+	return keys;
+}
+
+static uint64_t drop_set(struct mp_pages *ps, uint64_t key, uint64_t set, uint64_t now_ns)
+{
+	uint64_t n = 0;
+
+	for (; set; set &= set - 1, n++) {
+		struct region *r = mp_map__get(&ps->regions, key);
+		uint64_t vpn = key * REGION + __builtin_ctzll(set);
+		struct mp_page_rec old = *held(r, vpn);
+
+		bury(ps, r, vpn, now_ns);
+		unindex(ps, vpn, &old);
+	}
+	return n;
+}
+
+uint64_t mp_pages__drop_older(struct mp_pages *ps, uint64_t vpn, uint64_t nr, uint64_t before_ns,
+			      uint64_t now_ns)
+{
+	uint64_t *keys, n = 0;
+	size_t i, nr_keys;
+
+	if (!nr || !ps->n)
+		return 0;
+	keys = keys_in(ps, vpn, vpn + nr, &nr_keys);
+	for (i = 0; i < nr_keys; i++) {
+		const struct region *r = mp_map__get(&ps->regions, keys[i]);
+
+		n += drop_set(ps, keys[i], older(r, keys[i], vpn, vpn + nr, before_ns), now_ns);
+	}
+	mp_mem_free(ps->regions.mem, keys);
+	if (n)
+		tidy(ps, now_ns);
+	return n;
+}
+
+static int move_one(struct mp_pages *ps, uint64_t vpn, uint64_t to, uint64_t now_ns)
+{
+	const struct mp_page_rec *rec = mp_pages__get(ps, vpn), *there = mp_pages__get(ps, to);
+	struct mp_page_rec copy;
+	struct region *r;
+
+	/* what another thread touched at the new address since then is newer */
+	if (!rec || (there && there->t_ns >= rec->t_ns)) {
+		mp_pages__drop(ps, vpn, now_ns);
+		return 0;
+	}
+	copy = *rec;
+	if (indexed(ps, &copy))
+		mp_pfns__del(&ps->ledger->pfns, copy.pfn, ref_of(ps, vpn));
+	r = mp_map__get(&ps->regions, vpn / REGION);
+	bury(ps, r, vpn, now_ns);
+	return mp_pages__set(ps, to, &copy);
+}
+
+int mp_pages__move(struct mp_pages *ps, uint64_t vpn, uint64_t nr, uint64_t to, uint64_t before_ns,
+		   uint64_t now_ns)
+{
+	uint64_t *keys, set;
+	size_t i, nr_keys;
+	int err = 0;
+
+	if (!nr || !ps->n || vpn == to)
+		return 0;
+	keys = keys_in(ps, vpn, vpn + nr, &nr_keys);
+	if (!keys)
+		return -ENOMEM;
+	for (i = 0; i < nr_keys && !err; i++) {
+		set = older(mp_map__get(&ps->regions, keys[i]), keys[i], vpn, vpn + nr, before_ns);
+		for (; set && !err; set &= set - 1) {
+			uint64_t from = keys[i] * REGION + __builtin_ctzll(set);
+
+			err = move_one(ps, from, to + (from - vpn), now_ns);
+		}
+	}
+	mp_mem_free(ps->regions.mem, keys);
+	return err;
+}
+
+void mp_ledger__free_pfns(struct mp_ledger *l, uint64_t pfn, uint64_t nr, uint64_t now_ns,
+			  bool *found)
+{
+	struct mp_ref ref;
+
+	*found = false;
+	for (; nr--; pfn++) {
+		while (mp_pfns__pop(&l->pfns, pfn, &ref)) {
+			struct mp_pages *ps = l->spaces[ref.space];
+			struct region *r = mp_map__get(&ps->regions, ref.vpn / REGION);
+
+			bury(ps, r, ref.vpn, now_ns);
+			tidy(ps, now_ns);
+			*found = true;
+		}
+	}
+}
+
+static void for_each(struct mp_pages *ps,
+		     void (*fn)(struct mp_pages *ps, struct mp_page_rec *rec, uint64_t vpn))
+{
+	size_t i;
+
+	for (i = 0; i < mp_map__room(&ps->regions); i++) {
+		struct region *r = ps->regions.slots[i].val;
+		uint64_t bits;
+
+		for (bits = r ? r->live : 0; bits; bits &= bits - 1) {
+			unsigned int j = __builtin_ctzll(bits);
+
+			fn(ps, &r->rec[j], ps->regions.slots[i].key * REGION + j);
+		}
+	}
+}
+
+static void share_one(struct mp_pages *ps, struct mp_page_rec *rec, uint64_t vpn)
+{
+	(void)ps;
+	(void)vpn;
+	if (rec->state == MP_STATE_PRESENT)
+		rec->state = MP_STATE_SHARED_COW;
+}
+
+void mp_pages__share(struct mp_pages *ps)
+{
+	for_each(ps, share_one);
+}
+
+static void unshare_one(struct mp_pages *ps, struct mp_page_rec *rec, uint64_t vpn)
+{
+	(void)vpn;
+	if (rec->state == MP_STATE_SHARED_COW && rec->pfn)
+		unshare_last(ps->ledger, rec->pfn);
+}
+
+void mp_pages__unshare(struct mp_pages *ps)
+{
+	for_each(ps, unshare_one);
+}
+
+int mp_pages__copy(struct mp_pages *to, const struct mp_pages *from)
+{
+	struct mp_pages_iter it;
+	const struct mp_page_rec *rec;
+	uint64_t vpn;
+	int err = mp_pages_iter__init(&it, from);
+
+	if (err)
+		return err;
+	while (!err && (rec = mp_pages_iter__next(&it, &vpn)))
+		err = mp_pages__set(to, vpn, rec);
+	mp_pages_iter__fini(&it);
+	to->shared_ns = from->shared_ns;
+	return err;
+}
+
+static void close_one(struct mp_pages *ps, struct mp_page_rec *rec, uint64_t vpn)
+{
+	unindex(ps, vpn, rec);
+}
+
+void mp_pages__close(struct mp_pages *ps)
+{
+	for_each(ps, close_one);
+	ps->closed = true;
+}
+
+void mp_pages__clear(struct mp_pages *ps)
+{
+	struct mp_map empty = { .mem = ps->regions.mem };
+
+	if (!ps->closed)
+		for_each(ps, close_one);
+	mp_pages__fini(ps);
+	ps->regions = empty;
+	ps->n = 0;
+	ps->dead = 0;
+	ps->shared_ns = 0;
+}
+
+int mp_pages_iter__init(struct mp_pages_iter *it, const struct mp_pages *ps)
+{
+	*it = (struct mp_pages_iter){ .ps = ps, .nr_keys = ps->regions.n };
+	it->keys = mp_map__keys(&ps->regions);
+	return it->keys ? 0 : -ENOMEM;
+}
+
+const struct mp_page_rec *mp_pages_iter__next(struct mp_pages_iter *it, uint64_t *vpn)
+{
+	for (; it->key < it->nr_keys; it->key++, it->i = 0) {
+		const struct region *r = mp_map__get(&it->ps->regions, it->keys[it->key]);
+
+		while (it->i < REGION) {
+			*vpn = it->keys[it->key] * REGION + it->i++;
+			if (held(r, *vpn))
+				return held(r, *vpn);
+		}
+	}
+	return NULL;
+}
+
+void mp_pages_iter__fini(struct mp_pages_iter *it)
+{
+	mp_mem_free(it->ps->regions.mem, it->keys);
+}
+
+bool mp_ledger__sound(const struct mp_ledger *l)
+{
+	uint64_t in_index = 0;
+	size_t s, i;
+
+	for (s = 0; s < l->nr; s++) {
+		const struct mp_pages *ps = l->spaces[s];
+		uint64_t n = 0, dead = 0, vpn;
+
+		for (i = 0; i < mp_map__room(&ps->regions); i++) {
+			const struct region *r = ps->regions.slots[i].val;
+
+			dead += r && !r->live;
+			for (vpn = ps->regions.slots[i].key * REGION; r; vpn++) {
+				const struct mp_page_rec *rec = held(r, vpn);
+
+				n += !!rec;
+				if (rec && indexed(ps, rec)) {
+					in_index++;
+					if (!mp_pfns__has(&l->pfns, rec->pfn, ref_of(ps, vpn)))
+						return false;
+				}
+				if (vpn % REGION == REGION - 1)
+					break;
+			}
+		}
+		if (n != ps->n || dead != ps->dead)
+			return false;
+	}
+	return in_index == mp_pfns__count(&l->pfns);
+}
