@@ -294,7 +294,11 @@ static void site(struct mp_json *j, struct mp_symbols *sym, const struct mp_site
 	mp_json_line(j);
 	mp_json_open(j, NULL, "{");
 	mp_json_number(j, "id", s->id);
-	mp_json_word(j, "kind", s->mapping ? "mmap" : "malloc");
+	/* null: a place that only touched memory of others */
+	mp_json_word(j, "kind",
+		     s->mapping                                ? "mmap"
+		     : mp_label_site_flags(s) & MP_LABEL_TOUCH ? NULL
+							       : "malloc");
 	mp_json_word(j, "fn", s->fn ? mp_fn_name(s->fn) : NULL);
 	frames(j, sym, s);
 	mp_json_number(j, "calls", s->calls);

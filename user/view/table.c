@@ -135,6 +135,11 @@ static void print_row(const struct table *t, const struct row *row, char *label)
 	fprintf(t->out, "  %s\n", label);
 }
 
+static const char *title(const struct table *t, enum column c)
+{
+	return c == FAULT_TIME && t->opts->bytes ? "fault ns" : titles[c];
+}
+
 static void print_titles(const struct table *t)
 {
 	int c;
@@ -142,7 +147,7 @@ static void print_titles(const struct table *t)
 	fputs(t->opts->color ? "\033[1m" : "", t->out);
 	for (c = 0; c < COLUMNS; c++)
 		if (t->width[c])
-			fprintf(t->out, "%*s", t->width[c] + 2, titles[c]);
+			fprintf(t->out, "%*s", t->width[c] + 2, title(t, c));
 	fprintf(t->out, "  site%s\n", t->opts->color ? "\033[0m" : "");
 }
 

@@ -69,7 +69,7 @@ static void coverage(const struct mp_books *b, FILE *out)
 	else
 		fprintf(out,
 			"  site coverage %s: of the anonymous memory that came since tracing began,\n"
-			"    the share whose code is known\n",
+			"    the share whose caller is known\n",
 			mp_units_percent(b->site_coverage).s);
 }
 
@@ -105,9 +105,11 @@ void mp_text_books(const struct mp_proc *proc, const struct mp_view_opts *opts, 
 	fprintf(out, "%s\n", line);
 	balance(b, opts, out);
 	coverage(b, out);
-	if ((b->zero > 0) || (b->hugetlb > 0))
-		fprintf(out, "  beside Rss: zero page %s, hugetlb %s\n",
-			mp_units_bytes(b->zero, opts->bytes).s,
+	if (b->zero > 0)
+		fprintf(out, "  beside Rss: %s on the zero page\n",
+			mp_units_bytes(b->zero, opts->bytes).s);
+	if (b->hugetlb > 0)
+		fprintf(out, "  beside Rss: %s of hugetlb\n",
 			mp_units_bytes(b->hugetlb, opts->bytes).s);
 }
 
@@ -148,12 +150,12 @@ void mp_text_loss(const struct mp_loss *loss, FILE *out)
 
 void mp_text_cost(const struct mp_cost *cost, const struct mp_view_opts *opts, FILE *out)
 {
-	fprintf(out, "cost: %s events, %s probe hits, ", mp_units_count(cost->events).s,
+	fprintf(out, "cost: %s events, %s probe hits", mp_units_count(cost->events).s,
 		mp_units_count(cost->probe_hits).s);
 	if (!isnan(mp_cost_fraction(cost)))
-		fprintf(out, "about %s of the target's CPU time, ",
+		fprintf(out, ": about %s of the target's CPU time",
 			mp_units_percent(mp_cost_fraction(cost)).s);
-	fprintf(out, "own CPU time %s, peak memory %s\n",
-		mp_units_ns(cost->tool_cpu_ns, opts->bytes).s,
+	fprintf(out, "\n      of our own: CPU time %s, peak memory %s\n",
+		mp_units_ns(cost->tool_cpu_ns, false).s,
 		mp_units_bytes(cost->tool_peak_bytes, opts->bytes).s);
 }

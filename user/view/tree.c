@@ -53,9 +53,9 @@ static struct mp_text size(const struct tree *t, uint64_t n)
 	return mp_units_bytes(mp_units_signed(n), t->opts->bytes);
 }
 
-static struct mp_text duration(const struct tree *t, uint64_t n)
+static struct mp_text duration(uint64_t n)
 {
-	return mp_units_ns(mp_units_signed(n), t->opts->bytes);
+	return mp_units_ns(mp_units_signed(n), false);
 }
 
 /* Appends "@what @n" to the list in @buf if there are any. */
@@ -82,11 +82,12 @@ static void draw_call(struct tree *t)
 
 	stage(t, s->mapping ? "user space: the program maps memory itself"
 			    : "user space: the allocator");
-	line(t, "%s called %" PRIu64 " times for %s in all, %" PRIu64 " freed, %" PRIu64 " failed",
-	     call_name(t), s->calls, size(t, s->requested_bytes).s, s->frees, s->failed);
+	line(t, "%s: %" PRIu64 " call%s for %s in all, %" PRIu64 " freed, %" PRIu64 " failed",
+	     call_name(t), s->calls, s->calls == 1 ? "" : "s", size(t, s->requested_bytes).s,
+	     s->frees, s->failed);
 	if (!s->mapping)
-		line(t, "live now: %" PRIu64 " blocks, %s", s->live_blocks,
-		     size(t, s->live_bytes).s);
+		line(t, "live now: %s in %" PRIu64 " block%s", size(t, s->live_bytes).s,
+		     s->live_blocks, s->live_blocks == 1 ? "" : "s");
 	for (i = MP_TIER_UNKNOWN + 1; i < MP_TIER_NR; i++)
 		list(tiers, sizeof(tiers), mp_tier_name(i), s->tiers[i]);
 	if (*tiers)
@@ -125,9 +126,10 @@ static void draw_growth(struct tree *t)
 			continue;
 		}
 		by = mp_label_site(t->r, v->site, t->sym, 0);
-		line(t, "0x%" PRIx64 ": %s inside %s, called by %s, %s after tracing began",
-		     v->start, op_name(v->op), v->growth ? mp_fn_name(v->growth) : "no allocator",
-		     by.s, duration(t, v->t_ns > t->r->first_ns ? v->t_ns - t->r->first_ns : 0).s);
+		line(t, "0x%" PRIx64 ": %s%s%s, called by %s, %s after tracing began", v->start,
+		     op_name(v->op), v->growth ? " inside " : "",
+		     v->growth ? mp_fn_name(v->growth) : "", by.s,
+		     duration(v->t_ns > t->r->first_ns ? v->t_ns - t->r->first_ns : 0).s);
 	}
 	if (!t->path.nr_vmas)
 		line(t, "none of its memory is live");
@@ -200,7 +202,7 @@ static void draw_allocator(struct tree *t)
 		return;
 	}
 	share = s->fault_ns ? (double)s->alloc_ns / s->fault_ns : 0;
-	line(t, "a fault took %s on average%s%s%s", duration(t, s->fault_ns / s->timed_faults).s,
+	line(t, "a fault took %s on average%s%s%s", duration(s->fault_ns / s->timed_faults).s,
 	     s->alloc_ns ? ", " : "", s->alloc_ns ? mp_units_percent(share).s : "",
 	     s->alloc_ns ? " of it until the page left the allocator" : "");
 }
@@ -215,7 +217,7 @@ static void draw_example(const struct tree *t, const struct mp_page *p)
 		snprintf(taken, sizeof(taken), ", %s fault", mp_kind_name(p->kind));
 	line(t, "0x%" PRIx64 " %s %s, order %u%s%s%s", p->addr, t->opts->utf8 ? "→" : "->", pfn,
 	     p->order, taken, p->fault_ns == MP_UNKNOWN ? "" : " of ",
-	     p->fault_ns == MP_UNKNOWN ? "" : mp_units_ns(p->fault_ns, t->opts->bytes).s);
+	     p->fault_ns == MP_UNKNOWN ? "" : mp_units_ns(p->fault_ns, false).s);
 }
 
 static void draw_pages(struct tree *t)

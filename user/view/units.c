@@ -63,7 +63,9 @@ struct mp_text mp_units_percent(double fraction)
 
 	if (isnan(fraction))
 		return unknown;
+	if (fraction > 1e6)
+		fraction = 1e6;
 	/* 1e-9: a fraction that is exactly 0.982 must not become 98.1 by its binary shadow */
-	snprintf(t.s, sizeof(t.s), "%.1f %%", floor(fraction * 1000 + 1e-9) / 10);
+	snprintf(t.s, sizeof(t.s), "%.1f %%", (int64_t)(fraction * 1000 + 1e-9) / 10.0);
 	return t;
 }
