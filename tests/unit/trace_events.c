@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "trace_events.h"
+
+#include <string.h>
+
+/* Sizes as docs/FORMAT.md has them, written out here a second time. */
+static const struct {
+	int type, size;
+} events[] = {
+	{ MP_EV_GAP, 40 },     { MP_EV_ALLOC, 64 },        { MP_EV_FREE, 40 },
+	{ MP_EV_REALLOC, 40 }, { MP_EV_REALLOC_DONE, 72 }, { MP_EV_FAULT, 88 },
+	{ MP_EV_PAGES, 64 },   { MP_EV_PAGE_FREE, 40 },    { MP_EV_RANGE, 96 },
+	{ MP_EV_FORK, 32 },    { MP_EV_EXEC, 40 },         { MP_EV_EXIT, 72 },
+	{ MP_EV_HOST, 112 },   { MP_EV_PROC, 56 },         { MP_EV_MAPS, 56 },
+	{ MP_EV_MAP, 104 },    { MP_EV_ALLOCATOR, 104 },   { MP_EV_PROBE, 112 },
+	{ MP_EV_INSTANT, 32 }, { MP_EV_LOSS, 160 },        { MP_EV_COST, 88 },
+};
+
+int test_event_nr(void)
+{
+	return sizeof(events) / sizeof(events[0]);
+}
+
+static int size_of(int type)
+{
+	int i;
+
+	for (i = 0; i < test_event_nr(); i++)
+		if (events[i].type == type)
+			return events[i].size;
+	return sizeof(struct mp_ev);
+}
+
+int test_event_type(int i)
+{
+	return events[i].type;
+}
+
+void test_event(union test_event *ev, int type)
+{
+	memset(ev, 0, sizeof(*ev));
+	ev->h.type = type;
+	ev->h.size = size_of(type);
+	ev->h.tgid = 4242;
+	if (type == MP_EV_PAGES) {
+		ev->pages.addr = 0x7f0000000000;
+		ev->pages.nr = 1;
+	} else if (type == MP_EV_PROC) {
+		ev->proc.cmdline_len = 8;
+		memcpy(ev->proc.cmdline, "prog\0arg", 8);
+	} else if (type == MP_EV_MAP) {
+		ev->map.start = 0x1000;
+		ev->map.end = 0x3000;
+		ev->map.name_len = 6;
+		strcpy(ev->map.name, "[heap]");
+	} else if (type == MP_EV_ALLOCATOR) {
+		ev->allocator.build_id_len = 20;
+		strcpy(ev->allocator.object, "/libc");
+	}
+}
