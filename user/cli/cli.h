@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Commands: options and wiring, no logic. */
+#ifndef MP_CLI_H
+#define MP_CLI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "view/view.h"
+
+#define MP_VERSION "0.1.0"
+
+#define MP_PIDS_MAX 64
+
+struct mp_options {
+	pid_t pids[MP_PIDS_MAX];
+	size_t nr_pids;
+	char **argv;      /* the command to launch, NULL: none */
+	const char *file; /* positional trace file */
+	const char *out;  /* -o */
+	double seconds;   /* -d; 0: no limit */
+	bool follow, strict, no_alloc_probes;
+	int quiet, verbose;
+	uint32_t ring_bytes;
+	const struct mp_view *view;
+	struct mp_view_opts view_opts;
+};
+
+struct mp_command {
+	const char *name;
+	const char *args; /* for the usage line */
+	const char *help;
+	bool takes_target, needs_target, takes_file;
+	int (*run)(struct mp_options *o);
+};
+
+/* The table of commands, ended by name NULL; the first is the default one ("trace, then report"). */
+extern const struct mp_command mp_commands[];
+
+int mp_cmd_trace(struct mp_options *o);
+int mp_cmd_record(struct mp_options *o);
+int mp_cmd_report(struct mp_options *o);
+int mp_cmd_doctor(struct mp_options *o);
+
+/* Parses @argv for @cmd (argp; exits 2 on a mistake, 0 after --help). */
+void mp_options_parse(const struct mp_command *cmd, int argc, char **argv, struct mp_options *o);
+
+/* Prints "mallocpath: TEXT" on stderr and returns err->exit (FAILED if it is 0). */
+int mp_complain(const struct mp_err *err);
+
+#endif

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <argp.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+const char *argp_program_version = "mallocpath " MP_VERSION;
+
+enum {
+	OPT_VIEW = 256,
+	OPT_SORT,
+	OPT_METRIC,
+	OPT_BYTES,
+	OPT_PAGES,
+	OPT_BLOCKS,
+	OPT_STRICT,
+	OPT_ALLOC,
+	OPT_SOURCE,
+	OPT_RING,
+	OPT_SITE,
+};
+
+static const struct argp_option target_options[] = {
+	{ "pid", 'p', "PID[,PID]", 0, "trace these running processes", 1 },
+	{ "duration", 'd', "SEC", 0, "stop after SEC seconds", 1 },
+	{ "follow-fork", 'f', NULL, 0, "trace children too (they are held briefly with ptrace)",
+	  1 },
+	{ "alloc", OPT_ALLOC, "SET", 0, "allocator probes: auto, all, none", 1 },
+	{ "fault-source", OPT_SOURCE, "ROW", 0, "how faults are seen: auto, tracepoint", 1 },
+	{ "ring-size", OPT_RING, "BYTES", 0, "event buffer, a power of two (default 32M)", 1 },
+	{ "strict", OPT_STRICT, NULL, 0, "exit with 4 if events were lost", 1 },
+	{}
+};
+
+static const struct argp_option view_options[] = {
+	{ "view", OPT_VIEW, "VIEW", 0, "table (default), tree, json", 2 },
+	{ "output", 'o', "FILE", 0, "write to FILE (mode 0600) instead of standard output", 2 },
+	{ "top", 'n', "N", 0, "show N sites (0: all; default 20)", 2 },
+	{ "sort", OPT_SORT, "KEY", 0,
+	  "resident, charged, live, untouched, faults, fault-ns or calls", 2 },
+	{ "metric", OPT_METRIC, "KEY", OPTION_ALIAS | OPTION_HIDDEN, NULL, 2 },
+	{ "site", OPT_SITE, "ID", 0, "tree: the site with this id (see --view json)", 2 },
+	{ "bytes", OPT_BYTES, NULL, 0, "plain numbers, no units", 2 },
+	{ "pages", OPT_PAGES, NULL, 0, "json: one row a page", 2 },
+	{ "blocks", OPT_BLOCKS, NULL, 0, "json: one row a block", 2 },
+	{ "quiet", 'q', NULL, 0, "only errors on standard error", 3 },
+	{ "verbose", 'v', NULL, 0, "say more; -vv: also the library and the BPF verifier", 3 },
+	{}
+};
+
+struct parsing {
+	const struct mp_command *cmd;
+	struct mp_options *o;
+};
+
+static void parse_pids(struct argp_state *st, struct mp_options *o, char *text)
+{
+	char *save = NULL, *end;
+
+	for (char *w = strtok_r(text, ",", &save); w; w = strtok_r(NULL, ",", &save)) {
+		long pid;
+
+		errno = 0;
+		pid = strtol(w, &end, 10);
+		if (errno || *end || pid <= 0 || pid > INT32_MAX)
+			argp_error(st, "\"%s\" is no process ID: give a number from ps", w);
+		if (o->nr_pids == MP_PIDS_MAX)
+			argp_error(st, "at most %d processes can be given to -p", MP_PIDS_MAX);
+		o->pids[o->nr_pids++] = pid;
+	}
+	if (!o->nr_pids)
+		argp_error(st, "-p needs a process ID");
+}
+
+static double parse_seconds(struct argp_state *st, const char *text)
+{
+	char *end;
+	double sec = strtod(text, &end);
+
+	if (*end || end == text || !(sec > 0) || sec > 1e9)
+		argp_error(st, "-d %s: give a number of seconds above 0", text);
+	return sec;
+}
+
+static uint32_t parse_ring(struct argp_state *st, const char *text)
+{
+	char *end;
+	unsigned long long n = strtoull(text, &end, 0);
+	unsigned int shift = *end == 'K' ? 10 : *end == 'M' ? 20 : 0;
+
+	n <<= shift;
+	if ((shift ? end[1] : *end) || end == text || n < 65536 || n > 1U << 30 || n & (n - 1))
+		argp_error(st, "--ring-size %s: give a power of two from 64K to 1024M", text);
+	return n;
+}
+
+static long parse_count(struct argp_state *st, const char *name, const char *text)
+{
+	char *end;
+	long n = strtol(text, &end, 10);
+
+	if (*end || end == text || n < 0 || n > INT32_MAX)
+		argp_error(st, "%s %s: give a number, 0 or more", name, text);
+	return n;
+}
+
+static void parse_choice(struct argp_state *st, struct mp_options *o, int key, const char *arg)
+{
+	if (key == OPT_ALLOC) {
+		if (!strcmp(arg, "none"))
+			o->no_alloc_probes = true;
+		else if (strcmp(arg, "all") && strcmp(arg, "auto"))
+			argp_error(st, "--alloc %s: one of auto, all, none", arg);
+	} else if (strcmp(arg, "auto") && strcmp(arg, "tracepoint")) {
+		argp_error(st, "--fault-source %s: one of auto, tracepoint", arg);
+	}
+}
+
+static error_t parse_view(int key, char *arg, struct argp_state *st, struct mp_options *o)
+{
+	switch (key) {
+	case OPT_VIEW:
+		o->view = mp_view_find(arg);
+		if (!o->view)
+			argp_error(st, "--view %s: one of table, tree, json", arg);
+		return 0;
+	case OPT_SORT:
+	case OPT_METRIC:
+		if (mp_sort_parse(arg, &o->view_opts.sort))
+			argp_error(st,
+				   "--sort %s: one of resident, charged, live, untouched, faults, "
+				   "fault-ns, calls",
+				   arg);
+		return 0;
+	case OPT_SITE:
+		o->view_opts.site = parse_count(st, "--site", arg);
+		return 0;
+	case 'n':
+		o->view_opts.top = parse_count(st, "-n", arg);
+		return 0;
+	case OPT_BYTES:
+		o->view_opts.bytes = true;
+		return 0;
+	case OPT_PAGES:
+		o->view_opts.pages = true;
+		return 0;
+	case OPT_BLOCKS:
+		o->view_opts.blocks = true;
+		return 0;
+	}
+	return ARGP_ERR_UNKNOWN;
+}
+
+static void check_whole(struct argp_state *st, const struct parsing *p)
+{
+	const struct mp_options *o = p->o;
+
+	if (p->cmd->needs_target && !o->nr_pids && !o->argv)
+		argp_error(st, "what is to be traced? give -p PID or -- CMD ARG...");
+	if (o->nr_pids && o->argv)
+		argp_error(st, "give -p PID or -- CMD, not both");
+	if (p->cmd->takes_file && !o->file)
+		argp_error(st, "give the trace FILE (made by mallocpath record -o FILE)");
+}
+
+static error_t parse(int key, char *arg, struct argp_state *st)
+{
+	struct parsing *p = st->input;
+	struct mp_options *o = p->o;
+
+	switch (key) {
+	case 'p':
+		parse_pids(st, o, arg);
+		return 0;
+	case 'd':
+		o->seconds = parse_seconds(st, arg);
+		return 0;
+	case 'f':
+		o->follow = true;
+		return 0;
+	case 'o':
+		o->out = arg;
+		return 0;
+	case 'q':
+		o->quiet++;
+		return 0;
+	case 'v':
+		o->verbose++;
+		o->view_opts.verbose++;
+		return 0;
+	case OPT_STRICT:
+		o->strict = true;
+		return 0;
+	case OPT_RING:
+		o->ring_bytes = parse_ring(st, arg);
+		return 0;
+	case OPT_ALLOC:
+	case OPT_SOURCE:
+		parse_choice(st, o, key, arg);
+		return 0;
+	case ARGP_KEY_ARG:
+		if (!p->cmd->takes_file || o->file)
+			argp_error(st, "\"%s\" is not understood: a command to trace goes after --",
+				   arg);
+		o->file = arg;
+		return 0;
+	case ARGP_KEY_END:
+		check_whole(st, p);
+		return 0;
+	}
+	return parse_view(key, arg, st, o);
+}
+
+static void view_defaults(struct mp_options *o)
+{
+	struct winsize w;
+
+	o->view = mp_view_find("table");
+	o->view_opts.top = 20;
+	o->view_opts.width = 100;
+	if (!isatty(STDOUT_FILENO))
+		return;
+	o->view_opts.color = !getenv("NO_COLOR");
+	if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) && w.ws_col)
+		o->view_opts.width = w.ws_col;
+}
+
+void mp_options_parse(const struct mp_command *cmd, int argc, char **argv, struct mp_options *o)
+{
+	struct argp argp = { .parser = parse, .args_doc = cmd->args, .doc = cmd->help };
+	struct argp_option all[sizeof(target_options) / sizeof(*target_options) +
+			       sizeof(view_options) / sizeof(*view_options)];
+	struct parsing p = { cmd, o };
+	size_t n = 0;
+
+	memset(o, 0, sizeof(*o));
+	view_defaults(o);
+	for (int i = 0; cmd->takes_target && target_options[i].name; i++)
+		all[n++] = target_options[i];
+	for (int i = 0; view_options[i].name; i++)
+		all[n++] = view_options[i];
+	all[n] = (struct argp_option){};
+	argp.options = all;
+	for (int i = 1; cmd->takes_target && i < argc; i++)
+		if (!strcmp(argv[i], "--") && argv[i + 1]) {
+			o->argv = argv + i + 1;
+			argc = i;
+		}
+	argp_err_exit_status = MP_EXIT_USAGE;
+	argp_parse(&argp, argc, argv, 0, NULL, &p);
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "cli/run.h"
+
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "collect/emit.h"
+
+/* Idle: short enough that the ring (32 MiB) holds what a busy target sends in between. */
+#define POLL_MS 10
+
+static volatile sig_atomic_t stop_asked, snapshot_asked;
+
+static void on_signal(int sig)
+{
+	if (sig == SIGUSR1)
+		snapshot_asked = 1;
+	else
+		stop_asked++;
+}
+
+static void catch_signals(void)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+	int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1 };
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		sigaction(signals[i], &sa, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static int library_says(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	(void)level;
+	return vfprintf(stderr, fmt, ap);
+}
+
+static int library_is_quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	(void)level, (void)fmt, (void)ap;
+	return 0;
+}
+
+static void say_begin(const struct mp_options *o)
+{
+	if (o->quiet)
+		return;
+	if (o->argv)
+		fprintf(stderr, "mallocpath: tracing %s; it ends with the command\n", o->argv[0]);
+	else if (o->seconds > 0)
+		fprintf(stderr, "mallocpath: tracing process %d for %g s; Ctrl-C ends it sooner\n",
+			o->pids[0], o->seconds);
+	else
+		fprintf(stderr, "mallocpath: tracing process %d; Ctrl-C ends it and reports\n",
+			o->pids[0]);
+}
+
+/* One line on a terminal, rewritten each second. */
+static void say_progress(const struct mp_options *o, uint64_t begin_ns, uint64_t *last_ns)
+{
+	uint64_t now = mp_mono_ns();
+
+	if (o->quiet || o->argv || now - *last_ns < 1000000000U || !isatty(STDERR_FILENO))
+		return;
+	*last_ns = now;
+	fprintf(stderr, "\rmallocpath: %llu s ",
+		(unsigned long long)(now - begin_ns) / 1000000000U);
+}
+
+/*
+ * Whether to go on. A launched command gets the terminal's Ctrl-C too and ends by itself; a second
+ * one does not wait for that.
+ */
+static bool go_on(const struct mp_options *o, uint64_t begin_ns)
+{
+	if (stop_asked > (o->argv ? 1 : 0))
+		return false;
+	return !(o->seconds > 0 && mp_mono_ns() - begin_ns >= o->seconds * 1e9);
+}
+
+static int loop(struct mp_options *o, struct mp_session *s, mp_snapshot_fn snapshot, void *ctx,
+		struct mp_err *err)
+{
+	uint64_t begin = mp_mono_ns(), last = begin;
+	int rc = 1;
+
+	while (rc > 0 && go_on(o, begin)) {
+		rc = mp_session__poll(s, POLL_MS, err);
+		if (rc > 0 && snapshot_asked && snapshot) {
+			snapshot_asked = 0;
+			rc = snapshot(ctx, s, err) ? -EIO : 1;
+		}
+		say_progress(o, begin, &last);
+	}
+	if (last != begin)
+		fputc('\n', stderr);
+	return rc < 0 ? rc : 0;
+}
+
+/* The command outlives -d or a second Ctrl-C: its own status is still ours to give. */
+static void wait_for_command(const struct mp_options *o, struct mp_session *s, int *status)
+{
+	struct mp_err err;
+
+	while (o->argv && mp_session__status(s) < 0 && stop_asked < 3)
+		if (mp_session__poll(s, POLL_MS, &err) <= 0)
+			break;
+	*status = mp_session__status(s);
+}
+
+int mp_run(struct mp_options *o, mp_emit_fn sink, void *ctx, mp_snapshot_fn snapshot, int *status,
+	   struct mp_err *err)
+{
+	struct mp_session_opts so = {
+		.pids = o->pids,
+		.nr_pids = o->nr_pids,
+		.argv = o->argv,
+		.follow = o->follow,
+		.ring_bytes = o->ring_bytes,
+		.no_alloc_probes = o->no_alloc_probes,
+	};
+	struct mp_session *s;
+	int rc;
+
+	libbpf_set_print(o->verbose > 1 ? library_says : library_is_quiet);
+	s = mp_session__new(&so, sink, ctx, err);
+	if (!s)
+		return -EINVAL;
+	catch_signals();
+	say_begin(o);
+	rc = mp_session__go(s);
+	if (rc)
+		mp_fail(err, MP_EXIT_FAILED, -rc, "the command cannot be let go: %s",
+			strerror(-rc));
+	else
+		rc = loop(o, s, snapshot, ctx, err);
+	if (!rc)
+		rc = mp_session__instant(s, err);
+	wait_for_command(o, s, status);
+	mp_session__stop(s);
+	mp_session__free(s);
+	return rc;
+}
+
+static FILE *open_out(const char *path, struct mp_err *err)
+{
+	int fd;
+	FILE *f;
+
+	if (!path)
+		return stdout;
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		fchmod(fd, 0600);
+	f = fd < 0 ? NULL : fdopen(fd, "w");
+	if (!f)
+		mp_fail(err, MP_EXIT_FAILED, errno, "cannot write %s: %s; choose another -o FILE",
+			path, strerror(errno));
+	return f;
+}
+
+static int close_out(FILE *f, const char *path, int rc, struct mp_err *err)
+{
+	if (!rc && (fflush(f) || ferror(f)))
+		rc = errno ? -errno : -EIO;
+	if (f != stdout && fclose(f) && !rc)
+		rc = -errno;
+	if (rc == -EPIPE && !path)
+		return 0; /* the reader (head, less) has had enough */
+	if (rc)
+		mp_fail(err, MP_EXIT_FAILED, -rc, "the report cannot be written to %s: %s%s",
+			path ? path : "standard output", strerror(-rc),
+			rc == -ENOSPC ? "; free some space or choose another -o FILE" : "");
+	return rc;
+}
+
+int mp_print_report(struct mp_options *o, struct mp_model *m, struct mp_loss *loss,
+		    struct mp_err *err)
+{
+	unsigned int flags = o->view->report_flags | (o->view_opts.pages ? MP_REPORT_PAGES : 0) |
+			     (o->view_opts.blocks ? MP_REPORT_BLOCKS : 0);
+	struct mp_report *r = mp_model__report(m, flags);
+	struct mp_symbols *sym;
+	FILE *f;
+	int rc;
+
+	if (!r)
+		return mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory for the report");
+	if (loss)
+		*loss = r->loss;
+	f = open_out(o->out, err);
+	if (!f) {
+		mp_report__free(r);
+		return -EIO;
+	}
+	sym = mp_symbols__new();
+	rc = close_out(f, o->out, o->view->print(r, sym, &o->view_opts, f), err);
+	mp_symbols__free(sym);
+	mp_report__free(r);
+	return rc;
+}
+
+int mp_exit_status(const struct mp_options *o, int status, const struct mp_loss *loss)
+{
+	if (o->strict && loss && loss->events_dropped)
+		return MP_EXIT_LOST;
+	if (status < 0)
+		return MP_EXIT_OK;
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What tracing commands share: signals, the loop, the report at its end. */
+#ifndef MP_CLI_RUN_H
+#define MP_CLI_RUN_H
+
+#include "cli/cli.h"
+#include "collect/session.h"
+#include "model/model.h"
+
+/* Asked for by SIGUSR1: a report of this instant, tracing goes on. */
+typedef int (*mp_snapshot_fn)(void *ctx, struct mp_session *s, struct mp_err *err);
+
+/*
+ * Traces as @o says, every event to @sink, until the target ends, time is up or the user stops it;
+ * then reads the last instant and detaches. 0 or -errno with @err. *@status: the command's status as
+ * of waitpid, -1 if none.
+ */
+int mp_run(struct mp_options *o, mp_emit_fn sink, void *ctx, mp_snapshot_fn snapshot, int *status,
+	   struct mp_err *err);
+
+/* Prints @m as @o->view to -o or standard output. */
+int mp_print_report(struct mp_options *o, struct mp_model *m, struct mp_loss *loss,
+		    struct mp_err *err);
+
+/* The exit status of a tracing command: CMD's own, or LOST under --strict. */
+int mp_exit_status(const struct mp_options *o, int status, const struct mp_loss *loss);
+
+#endif

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* mallocpath -p PID, mallocpath -- CMD: trace, then report. */
+#include <errno.h>
+
+#include "cli/run.h"
+#include "trace/trace.h"
+
+struct tracing {
+	struct mp_options *o;
+	struct mp_model *m;
+};
+
+static int apply(void *ctx, const struct mp_ev *ev)
+{
+	struct tracing *t = ctx;
+
+	if (mp_decode(ev, ev->size) != ev->size)
+		return -EBADMSG;
+	return mp_model__apply(t->m, ev);
+}
+
+static int snapshot(void *ctx, struct mp_session *s, struct mp_err *err)
+{
+	struct tracing *t = ctx;
+	int rc = mp_session__instant(s, err);
+
+	return rc ? rc : mp_print_report(t->o, t->m, NULL, err);
+}
+
+int mp_cmd_trace(struct mp_options *o)
+{
+	struct tracing t = { o, mp_model__new() };
+	struct mp_err err = { .exit = 0 };
+	struct mp_loss loss = { 0 };
+	int status = -1, rc;
+
+	rc = t.m ? mp_run(o, apply, &t, snapshot, &status, &err)
+		 : mp_fail(&err, MP_EXIT_FAILED, ENOMEM, "no memory");
+	if (!rc)
+		rc = mp_print_report(o, t.m, &loss, &err);
+	mp_model__free(t.m);
+	return rc ? mp_complain(&err) : mp_exit_status(o, status, &loss);
+}

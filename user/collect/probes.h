@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Allocator probes: which are attached where, for which process, and how often each was hit. One
+ * table for all processes; a probe of the same object and place has one index, whoever maps it.
+ */
+#ifndef MP_COLLECT_PROBES_H
+#define MP_COLLECT_PROBES_H
+
+#include "collect/emit.h"
+#include "collect/kernel.h"
+#include "collect/provider.h"
+
+struct mp_probes;
+
+struct mp_probes *mp_probes__new(struct mp_kernel *k);
+/* Detaches everything. NULL is fine. */
+void mp_probes__free(struct mp_probes *p);
+
+/*
+ * Finds @pid's allocators and attaches what is not attached to it yet; tells of each new allocator
+ * by MP_EV_ALLOCATOR. Returns the number of objects newly attached, or -errno with @err.
+ */
+int mp_probes__attach(struct mp_probes *p, pid_t pid, mp_emit_fn emit, void *ctx,
+		      struct mp_err *err);
+
+/* @pid is gone or its address space is: forget its links. */
+void mp_probes__detach(struct mp_probes *p, pid_t pid);
+
+/* Addresses of @pid's probes, ascending; the caller frees. NULL and *@nr 0 if there are none. */
+uint64_t *mp_probes__addrs(struct mp_probes *p, pid_t pid, size_t *nr);
+
+/* One MP_EV_PROBE for each probe @pid has. */
+int mp_probes__tell(struct mp_probes *p, pid_t pid, mp_emit_fn emit, void *ctx);
+
+/* Hits of all probes, entries and returns. */
+uint64_t mp_probes__hits(struct mp_probes *p);
+
+/* What one hit costs here, in ns, measured on a function of our own; 0 if it could not be. */
+uint64_t mp_probes__price(struct mp_probes *p);
+
+#endif

@@ -1,0 +1,468 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "collect/session.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "collect/launch.h"
+#include "collect/pagemap.h"
+#include "collect/procfs.h"
+#include "collect/stream.h"
+#include "collect/target.h"
+
+#define RING_BYTES    (32U << 20)
+#define RESCAN_NS     5000000ULL    /* between two looks at a process that has just changed */
+#define RESCAN_END_NS 2000000000ULL /* a new image whose allocator is not there by then has none */
+
+struct process {
+	pid_t pid;
+	int pidfd;
+	bool launched, ended;
+	uint64_t rescan_ns, rescan_end_ns; /* look again for objects, 0: no */
+	uint64_t cpu_ns; /* used before tracing began; after its end: while traced */
+};
+
+struct mp_session {
+	struct mp_kernel k;
+	struct mp_probes *probes;
+	struct mp_stream *stream;
+	struct mp_launch *launch;
+	struct mp_session_opts opts;
+	mp_emit_fn sink;
+	void *ctx;
+	struct process *list;
+	size_t nr, nr_alive;
+	pid_t command;
+	int status;
+	uint64_t price_ns, tool_cpu_ns;
+	struct mp_err held_err; /* of a followed child; shown by the command layer with -v */
+};
+
+static uint64_t own_cpu_ns(uint64_t *peak_bytes)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	if (peak_bytes)
+		*peak_bytes = (uint64_t)u.ru_maxrss * 1024;
+	return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000000ULL +
+	       (u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1000ULL;
+}
+
+/* CPU of all threads, living and gone: utime + stime of /proc/PID/stat, in ticks. */
+static uint64_t process_cpu_ns(pid_t pid)
+{
+	unsigned long long utime = 0, stime = 0;
+	char path[64], text[1024], *p;
+	size_t n;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	n = fread(text, 1, sizeof(text) - 1, f);
+	fclose(f);
+	text[n] = 0;
+	p = strrchr(text, ')');
+	if (p)
+		sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &utime,
+		       &stime);
+	return (utime + stime) * (1000000000ULL / sysconf(_SC_CLK_TCK));
+}
+
+static struct process *find(struct mp_session *s, pid_t pid)
+{
+	for (size_t i = s->nr; i-- > 0;)
+		if (s->list[i].pid == pid && !s->list[i].ended)
+			return &s->list[i];
+	return NULL;
+}
+
+static struct process *add(struct mp_session *s, pid_t pid, bool launched)
+{
+	struct process *list = realloc(s->list, (s->nr + 1) * sizeof(*list));
+
+	if (!list)
+		return NULL;
+	s->list = list;
+	list[s->nr] = (struct process){ .pid = pid, .pidfd = -1, .launched = launched };
+	if (!launched)
+		list[s->nr].cpu_ns = process_cpu_ns(pid);
+	s->nr_alive++;
+	return &list[s->nr++];
+}
+
+static void end(struct mp_session *s, struct process *p, uint64_t cpu_ns)
+{
+	p->ended = true;
+	p->rescan_ns = 0;
+	p->cpu_ns = cpu_ns > p->cpu_ns ? cpu_ns - p->cpu_ns : 0;
+	s->nr_alive--;
+	mp_probes__detach(s->probes, p->pid);
+	if (p->pidfd >= 0)
+		close(p->pidfd);
+	p->pidfd = -1;
+}
+
+/* ---- what the stream itself asks of us ------------------------------------------------------- */
+
+static void look_again(struct process *p, uint64_t for_ns)
+{
+	uint64_t now = mp_mono_ns();
+
+	if (!p->rescan_ns)
+		p->rescan_ns = now + RESCAN_NS;
+	if (now + for_ns > p->rescan_end_ns)
+		p->rescan_end_ns = now + for_ns;
+}
+
+#define PROT_EXEC_BIT 4
+
+static void notice(struct mp_session *s, const struct mp_ev *ev)
+{
+	struct process *p = find(s, ev->tgid);
+	const struct mp_ev_range *range = (const void *)ev;
+
+	if (!p)
+		return;
+	if (ev->type == MP_EV_EXIT)
+		end(s, p, ((const struct mp_ev_exit *)ev)->cpu_ns);
+	else if (ev->type == MP_EV_EXEC && !s->opts.follow && p->pid != s->command)
+		look_again(p, RESCAN_END_NS);
+	else if (ev->type == MP_EV_RANGE && range->op == MP_OP_MMAP &&
+		 (range->prot & PROT_EXEC_BIT) && (int64_t)range->old_len >= 0 && range->ret > 0)
+		look_again(p, 0);
+}
+
+static int on_event(void *ctx, const struct mp_ev *ev)
+{
+	struct mp_session *s = ctx;
+	int rc = s->sink(s->ctx, ev);
+
+	if (ev->type == MP_EV_EXIT || ev->type == MP_EV_EXEC || ev->type == MP_EV_RANGE)
+		notice(s, ev);
+	return rc;
+}
+
+/* ---- beginning to trace a process ----------------------------------------------------------- */
+
+static int read_pages(struct mp_session *s, pid_t pid, enum mp_source source, struct mp_err *err)
+{
+	size_t nr;
+	uint64_t *addrs = mp_probes__addrs(s->probes, pid, &nr);
+	int rc = mp_pagemap_read(pid, source, addrs, nr, mp_stream_emit, s->stream, err);
+
+	free(addrs);
+	return rc;
+}
+
+/* Probes, then VMAs, then pages: what comes after the reading is seen by the probes. */
+static int begin(struct mp_session *s, pid_t pid, bool launched, struct mp_err *err)
+{
+	int rc = mp_kernel_trace(&s->k, pid);
+
+	if (rc)
+		return mp_fail(err, MP_EXIT_FAILED, -rc, "process %d cannot be traced: %s", pid,
+			       strerror(-rc));
+	rc = mp_target_proc(pid, launched, mp_stream_emit, s->stream);
+	if (rc)
+		return mp_fail(err, MP_EXIT_FAILED, -rc,
+			       "process %d ended while it was being attached to", pid);
+	if (!s->opts.no_alloc_probes)
+		rc = mp_probes__attach(s->probes, pid, mp_stream_emit, s->stream, err);
+	if (rc >= 0)
+		rc = mp_procfs_maps(pid, false, mp_stream_emit, s->stream, err);
+	if (!rc)
+		rc = read_pages(s, pid, MP_SRC_SEEDED, err);
+	return rc;
+}
+
+static void rescan(struct mp_session *s, struct process *p)
+{
+	uint64_t now = mp_mono_ns();
+	struct mp_err err;
+	int rc;
+
+	rc = s->opts.no_alloc_probes
+		     ? 0
+		     : mp_probes__attach(s->probes, p->pid, mp_stream_emit, s->stream, &err);
+	mp_procfs_maps(p->pid, false, mp_stream_emit, s->stream, &err);
+	p->rescan_ns = rc < 0 && now < p->rescan_end_ns ? now + RESCAN_NS : 0;
+}
+
+/* A followed child stands still. What fails here is the child's loss, never the whole run's. */
+static int held(void *ctx, pid_t pid, enum mp_held why)
+{
+	struct mp_session *s = ctx;
+	struct process *p = find(s, pid);
+
+	if (why == MP_HELD_EXEC)
+		mp_probes__detach(s->probes, pid);
+	if (!p)
+		p = add(s, pid, true);
+	if (p)
+		begin(s, pid, true, &s->held_err);
+	return 0;
+}
+
+static void child_ended(void *ctx, pid_t pid, int status)
+{
+	struct mp_session *s = ctx;
+
+	if (pid == s->command)
+		s->status = status;
+}
+
+static const struct mp_launch_ops launch_ops = { .held = held, .ended = child_ended };
+
+static int tell_host(struct mp_session *s)
+{
+	struct mp_ev_host ev = {
+		.h = { .type = MP_EV_HOST, .size = sizeof(ev), .ts_ns = mp_mono_ns() },
+		.page_size = MP_PAGE_SIZE,
+		.fault_row = MP_ROW_TRACEPOINT,
+		.page_source = MP_PS_WALK,
+		.alloc_probes = s->opts.no_alloc_probes ? MP_PROBES_NONE : MP_PROBES_ALL,
+		.nr_cpus = s->k.set.nr_cpus,
+	};
+	struct utsname u;
+
+	uname(&u);
+	snprintf(ev.release, sizeof(ev.release), "%.63s", u.release);
+	return mp_stream_emit(s->stream, &ev.h);
+}
+
+static int begin_attached(struct mp_session *s, struct mp_err *err)
+{
+	for (size_t i = 0; i < s->opts.nr_pids; i++) {
+		pid_t pid = s->opts.pids[i];
+		int fd = mp_target_open(pid, err), rc;
+		struct process *p;
+
+		if (fd < 0)
+			return fd;
+		p = add(s, pid, false);
+		if (!p) {
+			close(fd);
+			return mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory");
+		}
+		p->pidfd = fd;
+		rc = begin(s, pid, false, err);
+		if (!rc && s->opts.follow)
+			rc = mp_launch__seize(s->launch, pid, err);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+/* The kernel side knows the command before it runs anything, so that its first fault is seen. */
+static int begin_launched(struct mp_session *s, struct mp_err *err)
+{
+	s->command = mp_launch__start(s->launch, s->opts.argv, s->opts.follow, err);
+	if (s->command < 0)
+		return s->command;
+	if (!add(s, s->command, true))
+		return mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory");
+	return begin(s, s->command, true, err);
+}
+
+static int open_parts(struct mp_session *s, struct mp_err *err)
+{
+	int rc = mp_target_privilege(err);
+
+	for (size_t i = 0; !rc && i < s->opts.nr_pids; i++)
+		rc = mp_target_check(s->opts.pids[i], err);
+	if (rc)
+		return rc;
+	if (s->opts.argv || s->opts.follow) {
+		s->launch = mp_launch__new(&launch_ops, s, err);
+		if (!s->launch)
+			return -errno;
+	}
+	rc = mp_kernel_open(&s->k, s->opts.ring_bytes ? s->opts.ring_bytes : RING_BYTES,
+			    s->opts.follow, err);
+	if (rc)
+		return rc;
+	s->stream = mp_stream__new(&s->k, on_event, s);
+	s->probes = mp_probes__new(&s->k);
+	if (!s->stream || !s->probes)
+		return mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory for the event ring");
+	s->price_ns = mp_probes__price(s->probes);
+	return tell_host(s);
+}
+
+struct mp_session *mp_session__new(const struct mp_session_opts *opts, mp_emit_fn sink, void *ctx,
+				   struct mp_err *err)
+{
+	struct mp_session *s = calloc(1, sizeof(*s));
+	int rc;
+
+	if (!s) {
+		mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory");
+		return NULL;
+	}
+	s->opts = *opts;
+	s->sink = sink;
+	s->ctx = ctx;
+	s->status = -1;
+	rc = open_parts(s, err);
+	if (!rc)
+		rc = opts->argv ? begin_launched(s, err) : begin_attached(s, err);
+	if (!rc) {
+		s->tool_cpu_ns = own_cpu_ns(NULL);
+		return s;
+	}
+	mp_session__free(s);
+	return NULL;
+}
+
+int mp_session__go(struct mp_session *s)
+{
+	return s->opts.argv ? mp_launch__release(s->launch) : 0;
+}
+
+static void wait_for_work(struct mp_session *s, int timeout_ms)
+{
+	struct pollfd fd = { .fd = s->launch ? mp_launch__fd(s->launch) : -1, .events = POLLIN };
+
+	poll(&fd, 1, timeout_ms);
+	if (s->launch)
+		mp_launch__poll(s->launch);
+}
+
+/* A process whose EXIT event was lost, or that died before it was traced in full. */
+static void notice_ends(struct mp_session *s)
+{
+	for (size_t i = 0; i < s->nr; i++) {
+		struct process *p = &s->list[i];
+		struct pollfd fd = { .fd = p->pidfd, .events = POLLIN };
+
+		if (!p->ended && p->pidfd >= 0 && poll(&fd, 1, 0) > 0)
+			end(s, p, p->cpu_ns);
+	}
+}
+
+int mp_session__poll(struct mp_session *s, int timeout_ms, struct mp_err *err)
+{
+	uint64_t now;
+	int64_t n;
+
+	wait_for_work(s, timeout_ms);
+	notice_ends(s);
+	n = mp_stream__drain(s->stream);
+	if (n < 0)
+		return mp_fail(err, MP_EXIT_FAILED, -n, "the event stream broke: %s", strerror(-n));
+	now = mp_mono_ns();
+	for (size_t i = 0; i < s->nr; i++)
+		if (s->list[i].rescan_ns && s->list[i].rescan_ns <= now)
+			rescan(s, &s->list[i]);
+	if (s->command > 0)
+		return !mp_launch__ended(s->launch, NULL) || s->nr_alive;
+	return s->nr_alive > 0;
+}
+
+static void tell_loss(struct mp_session *s)
+{
+	struct mp_ev_loss ev = {
+		.h = { .type = MP_EV_LOSS, .size = sizeof(ev), .ts_ns = mp_mono_ns() }
+	};
+
+	mp_kernel_loss(&s->k, (uint64_t *)ev.dropped, (uint64_t *)&ev.programs_skipped);
+	mp_stream_emit(s->stream, &ev.h);
+}
+
+static void tell_cost(struct mp_session *s)
+{
+	struct mp_ev_cost ev = {
+		.h = { .type = MP_EV_COST, .size = sizeof(ev), .ts_ns = mp_mono_ns() }
+	};
+
+	ev.events = mp_stream__events(s->stream);
+	ev.probe_hits = mp_probes__hits(s->probes);
+	ev.probe_ns = ev.probe_hits * s->price_ns;
+	ev.faults = mp_kernel_hits(&s->k, MP_HIT_FAULT);
+	ev.tool_cpu_ns = own_cpu_ns((uint64_t *)&ev.tool_peak_bytes) - s->tool_cpu_ns;
+	for (size_t i = 0; i < s->nr; i++) {
+		struct process *p = &s->list[i];
+		uint64_t cpu = p->ended ? p->cpu_ns : process_cpu_ns(p->pid);
+
+		ev.target_cpu_ns += p->ended ? cpu : cpu > p->cpu_ns ? cpu - p->cpu_ns : 0;
+	}
+	mp_stream_emit(s->stream, &ev.h);
+}
+
+/* What is read of a process that ends meanwhile is left out: its EXIT tells the rest. */
+static int read_process(struct mp_session *s, pid_t pid, struct mp_err *err)
+{
+	int rc = mp_procfs_maps(pid, true, mp_stream_emit, s->stream, err);
+
+	if (!rc)
+		rc = read_pages(s, pid, MP_SRC_CHECK, err);
+	mp_probes__tell(s->probes, pid, mp_stream_emit, s->stream);
+	return rc == -ESRCH || rc == -ENOENT ? 0 : rc;
+}
+
+int mp_session__instant(struct mp_session *s, struct mp_err *err)
+{
+	struct mp_ev_instant ev = { .h = { .type = MP_EV_INSTANT, .size = sizeof(ev) },
+				    .at = MP_AT_NOW };
+	int64_t n = mp_stream__drain(s->stream);
+	int rc = 0;
+
+	for (size_t i = 0; i < s->nr && rc >= 0; i++)
+		if (!s->list[i].ended)
+			rc = read_process(s, s->list[i].pid, err);
+	tell_loss(s);
+	tell_cost(s);
+	ev.h.ts_ns = mp_mono_ns();
+	mp_stream_emit(s->stream, &ev.h);
+	if (n >= 0)
+		n = mp_stream__drain(s->stream);
+	return rc < 0 ? rc : n < 0 ? (int)n : 0;
+}
+
+int mp_session__status(const struct mp_session *s)
+{
+	return s->status;
+}
+
+void mp_session__stop(struct mp_session *s)
+{
+	mp_probes__free(s->probes);
+	s->probes = NULL;
+	mp_launch__free(s->launch);
+	s->launch = NULL;
+}
+
+void mp_session__free(struct mp_session *s)
+{
+	if (!s)
+		return;
+	mp_launch__free(s->launch);
+	mp_probes__free(s->probes);
+	mp_stream__free(s->stream);
+	if (s->k.skel)
+		mp_kernel_close(&s->k);
+	for (size_t i = 0; i < s->nr; i++)
+		if (s->list[i].pidfd >= 0)
+			close(s->list[i].pidfd);
+	free(s->list);
+	free(s);
+}
+
+struct mp_kernel *mp_session__kernel(struct mp_session *s)
+{
+	return &s->k;
+}
+
+struct mp_probes *mp_session__probes(struct mp_session *s)
+{
+	return s->probes;
+}

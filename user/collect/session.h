@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One run of tracing: the kernel side, the probes, the processes and the readings of /proc, as one
+ * stream of events to a sink. Nothing here knows what the events mean.
+ */
+#ifndef MP_COLLECT_SESSION_H
+#define MP_COLLECT_SESSION_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "collect/emit.h"
+#include "collect/kernel.h"
+#include "collect/probes.h"
+
+struct mp_session;
+
+struct mp_session_opts {
+	const pid_t *pids; /* attach to these, or */
+	size_t nr_pids;
+	char *const *argv; /* launch this */
+	bool follow;
+	uint32_t ring_bytes; /* 0: the default */
+	bool no_alloc_probes;
+};
+
+/*
+ * Attaches, or launches and holds the command; the first events (HOST, PROC, maps, seeds) are in the
+ * stream when it returns. NULL with @err filled; then nothing is left behind.
+ */
+struct mp_session *mp_session__new(const struct mp_session_opts *opts, mp_emit_fn sink, void *ctx,
+				   struct mp_err *err);
+
+/* Lets a launched command run. */
+int mp_session__go(struct mp_session *s);
+
+/*
+ * Waits up to @timeout_ms for events, hands them on. Returns 1 while something is traced, 0 when
+ * every traced process has ended, or -errno with @err.
+ */
+int mp_session__poll(struct mp_session *s, int timeout_ms, struct mp_err *err);
+
+/* Reads /proc now, so that the stream holds all a report of this instant needs. */
+int mp_session__instant(struct mp_session *s, struct mp_err *err);
+
+/* The launched command's status as of waitpid; -1 if none was launched or it has not ended. */
+int mp_session__status(const struct mp_session *s);
+
+/* No more probe hits from here on; losses and costs are told. */
+void mp_session__stop(struct mp_session *s);
+void mp_session__free(struct mp_session *s);
+
+/* For doctor. */
+struct mp_kernel *mp_session__kernel(struct mp_session *s);
+struct mp_probes *mp_session__probes(struct mp_session *s);
+
+#endif

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+const struct mp_command mp_commands[] = {
+	{ "trace", "-p PID[,PID]\n-- CMD ARG...",
+	  "Which line of a program owns each physical page, and how did it get it?\v"
+	  "Commands: record, report, doctor; each has its own --help.\n"
+	  "  mallocpath -p 4242                 trace a running process until Ctrl-C, then report\n"
+	  "  mallocpath -f -- gcc -O2 -c x.c    trace a command and its children\n"
+	  "  mallocpath record -o t.mpt -p 4242 keep the events\n"
+	  "  mallocpath report t.mpt --view tree",
+	  true, true, false, mp_cmd_trace },
+	{ "record", "-o FILE -p PID[,PID]\n-o FILE -- CMD ARG...",
+	  "Keep the events of a run in FILE.", true, true, false, mp_cmd_record },
+	{ "report", "FILE", "Show a recorded trace; needs no root and no BPF.", false, false, true,
+	  mp_cmd_report },
+	{ "doctor", "[-p PID]",
+	  "What this kernel and this process allow, and what each gap costs. With -p the probes are "
+	  "set for a second (or -d) and their hits shown.",
+	  true, false, false, mp_cmd_doctor },
+	{ NULL, NULL, NULL, false, false, false, NULL },
+};
+
+int mp_complain(const struct mp_err *err)
+{
+	fprintf(stderr, "mallocpath: %s\n", err->text);
+	return err->exit ? err->exit : MP_EXIT_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+	const struct mp_command *cmd = &mp_commands[0];
+	struct mp_options o;
+
+	for (const struct mp_command *c = cmd + 1; argc > 1 && c->name; c++)
+		if (!strcmp(argv[1], c->name)) {
+			static char name[64];
+
+			snprintf(name, sizeof(name), "mallocpath %s", c->name);
+			argv[1] = name;
+			argv++;
+			argc--;
+			cmd = c;
+			break;
+		}
+	mp_options_parse(cmd, argc, argv, &o);
+	return cmd->run(&o);
+}
