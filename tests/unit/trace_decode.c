@@ -58,6 +58,9 @@ static void wrong_sizes_are_refused(void **state)
 			assert_int_equal(mp_decode(&ev, sizeof(ev)), -EBADMSG);
 		}
 		test_event(&ev, test_event_type(i));
+		ev.h.size += 4; /* long enough, but the next event would not be aligned */
+		assert_int_equal(mp_decode(&ev, sizeof(ev)), -EBADMSG);
+		test_event(&ev, test_event_type(i));
 		if (ev.h.type != MP_EV_PAGES) {
 			ev.h.size -= 8;
 			if (ev.h.type == MP_EV_MAP || ev.h.type == MP_EV_PROC ||

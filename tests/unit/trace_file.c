@@ -110,6 +110,31 @@ static void comes_back_whole(void **state)
 	assert_int_equal(st.st_size, 32 + s.bytes);
 }
 
+/* The longest there can be, of a type nobody knows: skipped by size, wherever the buffers end. */
+static void longest_events(void **state)
+{
+	struct mp_err err = { 0 };
+	struct seen s = { 0 };
+	struct mp_writer *w;
+	struct mp_ev *ev;
+	int i, truncated;
+
+	(void)state;
+	ev = calloc(1, 65528);
+	assert_non_null(ev);
+	ev->type = 999;
+	ev->size = 65528;
+	w = mp_writer__open(path, 0, 0, &err);
+	assert_non_null(w);
+	for (i = 0; i < 50; i++)
+		assert_int_equal(mp_writer__put(w, ev), 0);
+	assert_int_equal(mp_writer__close(w, &err), 0);
+	assert_int_equal(read_all(&s, &truncated, &err), 0);
+	assert_int_equal(s.nr, 50);
+	assert_int_equal(truncated, 0);
+	free(ev);
+}
+
 /* The header, byte by byte as docs/FORMAT.md has it (little-endian machines). */
 static void header_bytes(void **state)
 {
@@ -375,6 +400,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(comes_back_whole),
+		cmocka_unit_test(longest_events),
 		cmocka_unit_test(header_bytes),
 		cmocka_unit_test(is_private),
 		cmocka_unit_test(callback_stops),
