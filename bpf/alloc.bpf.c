@@ -43,6 +43,17 @@ static __always_inline void drop_stale(struct mp_thread *t, u64 sp)
 	}
 }
 
+/*
+ * One allocator function jumped to another (realloc(NULL, n) to malloc): the same stack pointer, and
+ * the return address is by now that of the kernel's uretprobe trampoline, which begins a page.
+ */
+static __always_inline bool is_tail_call(struct mp_thread *t, u64 sp, u64 caller)
+{
+	u32 top = t->depth - 1;
+
+	return top < MP_FRAMES && t->frames[top].sp == sp && !(caller & (MP_PAGE_SIZE - 1));
+}
+
 static __always_inline u64 times(u64 a, u64 b)
 {
 	u64 most = a ? ~0ULL / a : ~0ULL;
@@ -103,6 +114,8 @@ int mp_alloc_ent(struct mp_regs *r)
 		return 0;
 	if (bpf_probe_read_user(&caller, 8, (void *)r->rsp))
 		mp_drop(MP_DROP_USER_READ);
+	if (is_tail_call(t, r->rsp, caller))
+		return 0;
 	drop_stale(t, r->rsp);
 	depth = t->depth;
 	if (depth && called_from_allocator(caller))
@@ -129,7 +142,7 @@ int mp_alloc_ent(struct mp_regs *r)
 }
 
 /* Finds the frame this return belongs to; frames above it never returned. */
-static __always_inline bool pop_frame(struct mp_thread *t, u64 sp, struct mp_frame *out)
+static __always_inline bool pop_frame(struct mp_thread *t, u64 sp, u64 cookie, struct mp_frame *out)
 {
 	for (int i = 0; i < MP_FRAMES; i++) {
 		u32 top = t->depth - 1;
@@ -137,6 +150,8 @@ static __always_inline bool pop_frame(struct mp_thread *t, u64 sp, struct mp_fra
 		if (top >= MP_FRAMES)
 			return false;
 		if (t->frames[top].sp + 8 == sp) {
+			if (t->frames[top].cookie != cookie)
+				return false; /* a tail call's return: its caller's follows */
 			*out = t->frames[top];
 			t->depth = top;
 			return true;
@@ -189,7 +204,7 @@ int mp_alloc_ret(struct mp_regs *r)
 	mp_hit(MP_HIT_RETURN);
 	if (!p)
 		return 0;
-	if (!t || !pop_frame(t, r->rsp, &f)) {
+	if (!t || !pop_frame(t, r->rsp, bpf_get_attach_cookie(r), &f)) {
 		if (!t || !t->depth)
 			mp_drop(MP_DROP_NO_ENTRY);
 		return 0;

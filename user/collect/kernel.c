@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "collect/calibrate.h"
+#include "collect/closer.h"
 #include "collect/tracefs.h"
 #include "mallocpath.skel.h"
 
@@ -165,6 +166,7 @@ int mp_kernel_open(struct mp_kernel *k, uint32_t ring_bytes, bool follow, struct
 	int rc;
 
 	memset(k, 0, sizeof(*k));
+	k->closer = mp_closer__new();
 	rc = mp_calibrate(&k->set, err);
 	k->set.follow = follow;
 	if (!rc)
@@ -179,7 +181,8 @@ int mp_kernel_open(struct mp_kernel *k, uint32_t ring_bytes, bool follow, struct
 void mp_kernel_close(struct mp_kernel *k)
 {
 	for (size_t i = 0; i < k->nr_links; i++)
-		bpf_link__destroy(k->links[i]);
+		mp_closer__close(k->closer, k->links[i], -1);
+	mp_closer__free(k->closer);
 	free(k->links);
 	mallocpath_bpf__destroy(k->skel);
 	memset(k, 0, sizeof(*k));

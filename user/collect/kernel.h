@@ -15,13 +15,13 @@
 #include "base/err.h"
 
 struct mallocpath_bpf;
+struct mp_closer;
 
 struct mp_kernel {
 	struct mallocpath_bpf *skel;
 	struct mp_settings set;
 	bool multi; /* uprobe.multi links are to be had */
-	int *fds;   /* perf events behind links made by hand */
-	size_t nr_fds;
+	struct mp_closer *closer;
 	struct bpf_link **links;
 	size_t nr_links;
 };

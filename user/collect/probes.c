@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "collect/calibrate.h"
+#include "collect/closer.h"
 #include "mallocpath.skel.h"
 
 #define MULTI_RETURN 1 /* BPF_F_UPROBE_MULTI_RETURN */
@@ -63,12 +64,12 @@ struct mp_probes *mp_probes__new(struct mp_kernel *k)
 	return p;
 }
 
-static void release(struct attached *a)
+static void release(struct mp_probes *p, struct attached *a)
 {
 	for (size_t i = 0; i < a->nr_fds; i++)
-		close(a->fds[i]);
+		mp_closer__close(p->k->closer, NULL, a->fds[i]);
 	for (size_t i = 0; i < a->nr_links; i++)
-		bpf_link__destroy(a->links[i]);
+		mp_closer__close(p->k->closer, a->links[i], -1);
 	free(a->fds);
 	free(a->links);
 	free(a->index);
@@ -80,7 +81,7 @@ void mp_probes__free(struct mp_probes *p)
 	if (!p)
 		return;
 	for (size_t i = 0; i < p->nr; i++)
-		release(&p->list[i]);
+		release(p, &p->list[i]);
 	free(p->list);
 	free(p);
 }
@@ -92,7 +93,7 @@ void mp_probes__detach(struct mp_probes *p, pid_t pid)
 			i++;
 			continue;
 		}
-		release(&p->list[i]);
+		release(p, &p->list[i]);
 		p->list[i] = p->list[--p->nr];
 	}
 }
@@ -320,7 +321,7 @@ static int attach_one(struct mp_probes *p, pid_t pid, const struct mp_providers 
 	if (!rc)
 		rc = attach_object(p, &a, all, which);
 	if (rc) {
-		release(&a);
+		release(p, &a);
 		return mp_fail(err, rc == -ESRCH ? MP_EXIT_FAILED : MP_EXIT_LACKS, -rc,
 			       "probes cannot be set in %s of process %d: %s",
 			       all->list[which].object, pid,
@@ -490,7 +491,7 @@ uint64_t mp_probes__price(struct mp_probes *p)
 		run_calls();
 		probed = run_calls();
 	}
-	release(&a);
+	release(p, &a);
 	free(b);
 	return probed > bare ? (probed - bare) / PRICE_CALLS : 0;
 }
