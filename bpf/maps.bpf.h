@@ -42,9 +42,13 @@ struct {
 	__type(value, struct mp_texts);
 } texts SEC(".maps") __weak;
 
-/* One bit a physical page: mapped as anonymous memory by a traced process. Resized by the loader. */
+/*
+ * One bit a physical page: mapped as anonymous memory by a traced process. Resized by the loader,
+ * which also sets the bits of the pages that were there before tracing began.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, u32);
 	__type(value, u64);

@@ -7,6 +7,7 @@
 #include <linux/perf_event.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -161,6 +162,39 @@ static int load(struct mp_kernel *k, uint32_t ring_bytes, struct mp_err *err)
 	return 0;
 }
 
+static int share_owned(struct mp_kernel *k, struct mp_err *err)
+{
+	void *mem;
+
+	k->owned_bytes = (bpf_map__max_entries(k->skel->maps.owned) * 8UL + MP_PAGE_SIZE - 1) &
+			 MP_PAGE_MASK;
+	mem = mmap(NULL, k->owned_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+		   bpf_map__fd(k->skel->maps.owned), 0);
+	if (mem == MAP_FAILED)
+		return mp_fail(err, MP_EXIT_FAILED, errno,
+			       "the map of owned pages cannot be shared with the kernel: %s",
+			       strerror(errno));
+	k->owned = mem;
+	return 0;
+}
+
+static void own(struct mp_kernel *k, uint64_t pfn)
+{
+	if (pfn && pfn < k->set.max_pfn)
+		__atomic_fetch_or(&k->owned[pfn / 64], 1ULL << (pfn & 63), __ATOMIC_RELAXED);
+}
+
+void mp_kernel_own(struct mp_kernel *k, const struct mp_ev_pages *ev)
+{
+	for (uint32_t i = 0; i < ev->nr; i++) {
+		uint64_t e = ev->entries[ev->contig ? 0 : i];
+
+		if (!(e & MP_PAGE_ANON))
+			continue;
+		own(k, (e & MP_PAGE_PFN) + (ev->contig ? i : 0));
+	}
+}
+
 int mp_kernel_open(struct mp_kernel *k, uint32_t ring_bytes, bool follow, struct mp_err *err)
 {
 	int rc;
@@ -171,6 +205,8 @@ int mp_kernel_open(struct mp_kernel *k, uint32_t ring_bytes, bool follow, struct
 	k->set.follow = follow;
 	if (!rc)
 		rc = load(k, ring_bytes, err);
+	if (!rc)
+		rc = share_owned(k, err);
 	if (!rc)
 		rc = attach_all(k, err);
 	if (rc)
@@ -184,6 +220,8 @@ void mp_kernel_close(struct mp_kernel *k)
 		mp_closer__close(k->closer, k->links[i], -1);
 	mp_closer__free(k->closer);
 	free(k->links);
+	if (k->owned)
+		munmap(k->owned, k->owned_bytes);
 	mallocpath_bpf__destroy(k->skel);
 	memset(k, 0, sizeof(*k));
 }

@@ -22,6 +22,8 @@ struct mp_kernel {
 	struct mp_settings set;
 	bool multi; /* uprobe.multi links are to be had */
 	struct mp_closer *closer;
+	uint64_t *owned; /* the map "owned", shared with the programs */
+	size_t owned_bytes;
 	struct bpf_link **links;
 	size_t nr_links;
 };
@@ -45,6 +47,9 @@ int mp_kernel_trace(struct mp_kernel *k, pid_t tgid);
 void mp_kernel_forget(struct mp_kernel *k, pid_t tgid);
 /* Where the allocators' own text lies in @tgid. */
 int mp_kernel_texts(struct mp_kernel *k, pid_t tgid, const struct mp_texts *texts);
+
+/* The pages of @ev (MP_EV_PAGES read from pagemap) are a traced process's: tell when they are freed. */
+void mp_kernel_own(struct mp_kernel *k, const struct mp_ev_pages *ev);
 
 /* Running totals. */
 void mp_kernel_loss(struct mp_kernel *k, uint64_t dropped[MP_DROP_MAX], uint64_t *skipped);

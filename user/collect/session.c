@@ -152,11 +152,20 @@ static int on_event(void *ctx, const struct mp_ev *ev)
 
 /* ---- beginning to trace a process ----------------------------------------------------------- */
 
+static int emit_pages(void *ctx, const struct mp_ev *ev)
+{
+	struct mp_session *s = ctx;
+
+	if (ev->type == MP_EV_PAGES)
+		mp_kernel_own(&s->k, (const struct mp_ev_pages *)ev);
+	return mp_stream_emit(s->stream, ev);
+}
+
 static int read_pages(struct mp_session *s, pid_t pid, enum mp_source source, struct mp_err *err)
 {
 	size_t nr;
 	uint64_t *addrs = mp_probes__addrs(s->probes, pid, &nr);
-	int rc = mp_pagemap_read(pid, source, addrs, nr, mp_stream_emit, s->stream, err);
+	int rc = mp_pagemap_read(pid, source, addrs, nr, emit_pages, s, err);
 
 	free(addrs);
 	return rc;
