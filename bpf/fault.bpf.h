@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What every row of the fault stage shares: from a fault's scratch to its event. */
+#ifndef MP_FAULT_BPF_H
+#define MP_FAULT_BPF_H
+
+#include "walk.bpf.h"
+
+static __always_inline u32 clamp32(u64 ns)
+{
+	return ns > ~0U ? ~0U : ns;
+}
+
+/* The user's side of a fault taken in a system call. */
+static __always_inline void from_syscall(struct mp_ev_fault *ev)
+{
+	struct mp_regs *regs = (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
+	u64 nr = 0;
+
+	bpf_probe_read_kernel(&ev->ip, 8, &regs->rip);
+	bpf_probe_read_kernel(&nr, 8, &regs->orig_rax);
+	ev->syscall = nr;
+}
+
+static __always_inline void from_start(struct mp_ev_fault *ev, struct mp_thread *t, u64 addr)
+{
+	u32 top = t->depth - 1;
+
+	if (top < MP_FRAMES) {
+		ev->flags |= MP_FAULT_IN_ALLOC;
+		ev->caller = t->frames[top].caller;
+		ev->in_fn = MP_COOKIE_FN(t->frames[top].cookie);
+	}
+	if (!t->in_fault || (t->fault_addr ^ addr) >> MP_PAGE_SHIFT) {
+		mp_drop(MP_DROP_FAULT_START);
+		return;
+	}
+	ev->flags |= t->fault_flags | MP_FAULT_TIMED;
+	ev->ip = t->fault_ip;
+	ev->fault_ns = clamp32(ev->h.ts_ns - t->fault_ns);
+}
+
+/* The allocation of this fault that holds @pfn; a fault may also allocate page tables. */
+static __always_inline void from_allocs(struct mp_ev_fault *ev, struct mp_thread *t)
+{
+	for (u32 i = 0; i < MP_FAULT_ALLOCS; i++) {
+		struct mp_page_alloc *a = &t->allocs[i];
+
+		if (i >= t->nr_allocs || ev->pfn - a->pfn >= 1ULL << (a->order & 15))
+			continue;
+		ev->flags |= MP_FAULT_ALLOC;
+		ev->alloc_ns = clamp32(a->ts_ns - t->fault_ns);
+		ev->gfp = a->gfp;
+		ev->node = a->node;
+		ev->zone = a->zone;
+		ev->order = a->order;
+		ev->migratetype = a->migratetype;
+	}
+}
+
+static __always_inline void from_page(struct mp_ev_fault *ev)
+{
+	u64 flags = mp_page_flags(mp_page(ev->pfn));
+
+	ev->node = flags >> mp_set.node_shift & mp_set.node_mask;
+	ev->zone = flags >> mp_set.zone_shift & mp_set.zone_mask;
+}
+
+/* Reads the entry that the fault has set. */
+static __always_inline void from_table(struct mp_ev_fault *ev, struct mm_struct *mm)
+{
+	struct mp_leaf leaf;
+	u64 kind;
+
+	if (mp_walk(mm, ev->addr, false, &leaf)) {
+		mp_drop(MP_DROP_WALK);
+		return;
+	}
+	ev->flags |= MP_FAULT_WALKED;
+	if (!pte_present(leaf.val))
+		return;
+	ev->flags |= MP_FAULT_PRESENT | MP_FAULT_KIND_KNOWN;
+	ev->pfn = pte_pfn(leaf.val);
+	if (leaf.shift > 12) {
+		ev->pfn = (ev->pfn & ~511ULL) + (ev->addr >> MP_PAGE_SHIFT & 511);
+		ev->flags |= MP_FAULT_PMD;
+		ev->order = 9;
+	}
+	kind = mp_page_kind(leaf.val, ev->pfn);
+	ev->flags |= kind == MP_PAGE_ANON   ? MP_FAULT_ANON
+		     : kind == MP_PAGE_ZERO ? MP_FAULT_ZERO
+					    : MP_FAULT_SHARED_PFN;
+	from_page(ev);
+}
+
+static __always_inline void own_fault(struct mp_ev_fault *ev)
+{
+	if (!(ev->flags & MP_FAULT_ANON))
+		return;
+	if (ev->flags & MP_FAULT_PMD)
+		mp_own_huge(ev->pfn & ~511ULL);
+	else
+		mp_own(ev->pfn);
+}
+
+/* A folio of an order between 1 and 8 (mTHP): the fault has mapped all of it. */
+static __always_inline void send_folio(struct mp_ev_fault *fault, struct mm_struct *mm)
+{
+	u64 nr = 1ULL << (fault->order & 15);
+	u64 start = fault->addr & ~(nr * MP_PAGE_SIZE - 1);
+	struct mp_ev_pages *ev;
+	u64 pfn, first = fault->pfn - (fault->addr - start) / MP_PAGE_SIZE;
+	struct mp_leaf leaf;
+
+	if (mp_walk(mm, start, false, &leaf) || !pte_present(leaf.val))
+		return;
+	pfn = pte_pfn(leaf.val);
+	if (pfn != first)
+		return; /* not mapped as a whole: only the faulting page is known */
+	ev = mp_reserve(sizeof(*ev) + 8);
+	if (!ev)
+		return;
+	mp_head(&ev->h, MP_EV_PAGES, sizeof(*ev) + 8, fault->h.tgid);
+	ev->addr = start;
+	ev->begin_ns = fault->h.ts_ns;
+	ev->nr = nr;
+	ev->source = MP_SRC_FAULT;
+	ev->contig = 1;
+	ev->order = fault->order;
+	ev->pad = 0;
+	ev->caller = 0;
+	ev->entries[0] = first | MP_PAGE_PRESENT | MP_PAGE_ANON;
+	for (u64 i = 0; i < 256; i++) {
+		if (i >= nr)
+			break;
+		mp_own(first + i);
+	}
+	mp_send(ev);
+}
+
+/* The fault at @addr in @mm, a space of @owner's, is done: one event, and the folio if it is one. */
+static __always_inline int send_fault(struct mm_struct *mm, u32 owner, u64 addr, u32 flags)
+{
+	struct mp_thread *t = mp_thread_make();
+	struct mp_ev_fault *ev, copy;
+
+	mp_hit(MP_HIT_FAULT);
+	ev = t ? mp_reserve(sizeof(*ev)) : NULL;
+	if (!ev)
+		return 0;
+	__builtin_memset(&copy, 0, sizeof(copy));
+	mp_head(&copy.h, MP_EV_FAULT, sizeof(copy), owner);
+	copy.addr = addr;
+	copy.syscall = -1;
+	copy.flags = flags;
+	from_start(&copy, t, addr);
+	from_table(&copy, mm);
+	from_allocs(&copy, t);
+	if (copy.flags & MP_FAULT_KERNEL)
+		from_syscall(&copy);
+	own_fault(&copy);
+	t->in_fault = 0;
+	*ev = copy;
+	mp_send(ev);
+	if ((copy.flags & MP_FAULT_ANON) && copy.order && !(copy.flags & MP_FAULT_PMD))
+		send_folio(&copy, mm);
+	return 0;
+}
+
+#endif
