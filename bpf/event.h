@@ -137,6 +137,14 @@ enum mp_fault_flag {
 	MP_FAULT_SHARED_PFN = 1 << 14, /* the entry is a file or shmem page */
 };
 
+/* How the page allocator came by a page. */
+enum mp_stage_bit {
+	MP_STAGE_PCP = 1,    /* from this CPU's list */
+	MP_STAGE_REFILL = 2, /* that list was empty and was refilled from the buddy lists */
+	MP_STAGE_BUDDY = 4,  /* straight from the buddy lists */
+	MP_STAGE_SLOW = 8,   /* the first try failed: the slow path ran */
+};
+
 /* MP_EV_FAULT. One per handled fault. For 0 < order < 9 a MP_EV_PAGES with the whole folio follows. */
 struct mp_ev_fault {
 	struct mp_ev h;
@@ -155,9 +163,11 @@ struct mp_ev_fault {
 	__s16 syscall; /* KERNEL: number of the system call, else -1 */
 	__u8 in_fn;    /* enum mp_fn */
 	__u8 migratetype;
-	__u32 pad;
+	__u32 page_ns; /* spent inside the page allocator for this page; 0: not measured */
+	__u8 stage;    /* enum mp_stage_bit; 0: not known */
+	__u8 pad[7];
 };
-_Static_assert(sizeof(struct mp_ev_fault) == 88, "wire format");
+_Static_assert(sizeof(struct mp_ev_fault) == 96, "wire format");
 
 enum mp_source {
 	MP_SRC_FAULT = 1,

@@ -36,6 +36,7 @@ static __always_inline int fault_start(u64 addr, struct mp_regs *regs, u64 ec, u
 	if (!(flags & MP_FAULT_KERNEL))
 		bpf_probe_read_kernel(&t->fault_ip, 8, &regs->rip);
 	t->nr_allocs = 0;
+	t->stage = 0;
 	t->in_fault = 1;
 	t->fault_ns = bpf_ktime_get_ns();
 	return 0;

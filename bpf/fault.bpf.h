@@ -54,6 +54,8 @@ static __always_inline void from_allocs(struct mp_ev_fault *ev, struct mp_thread
 		ev->zone = a->zone;
 		ev->order = a->order;
 		ev->migratetype = a->migratetype;
+		ev->page_ns = a->page_ns;
+		ev->stage = a->stage;
 	}
 }
 

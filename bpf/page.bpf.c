@@ -4,6 +4,20 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
+/*
+ * Pages came from the buddy lists: to refill this CPU's list, or directly. Without it the list had
+ * one. Fires before mm_page_alloc of the same allocation.
+ */
+SEC("raw_tp/mm_page_alloc_zone_locked")
+int mp_zone_locked(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct mp_thread *t = mp_current() ? mp_thread_get() : NULL;
+
+	if (t && t->in_fault && mp_set.refill_told)
+		t->stage |= (u32)ctx->args[3] ? MP_STAGE_REFILL : MP_STAGE_BUDDY;
+	return 0;
+}
+
 /* Remembered until the fault's end, where the page table tells which of them was the page. */
 SEC("raw_tp/mm_page_alloc")
 int mp_page_alloc(struct bpf_raw_tracepoint_args *ctx)
@@ -27,6 +41,9 @@ int mp_page_alloc(struct bpf_raw_tracepoint_args *ctx)
 	a->migratetype = ctx->args[3];
 	a->node = flags >> mp_set.node_shift & mp_set.node_mask;
 	a->zone = flags >> mp_set.zone_shift & mp_set.zone_mask;
+	a->stage = !mp_set.refill_told ? 0 : t->stage ? t->stage : MP_STAGE_PCP;
+	a->page_ns = 0;
+	t->stage = 0;
 	return 0;
 }
 

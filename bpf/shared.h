@@ -21,7 +21,7 @@ struct mp_settings {
 	__u32 node_mask;
 	__u32 zone_shift;
 	__u32 zone_mask;
-	__u32 pad;
+	__u32 refill_told; /* mm_page_alloc_zone_locked has percpu_refill (6.1) */
 };
 
 #define MP_PROC_EXITING 1 /* its pages are being torn down: nobody wants to hear of each */
@@ -30,6 +30,7 @@ struct mp_settings {
 struct mp_proc_val {
 	__u32 owner; /* tgid that events carry */
 	__u32 flags;
+	__u64 mm; /* its struct mm_struct, 0: not seen yet */
 };
 
 #define MP_TEXTS 8
@@ -71,19 +72,27 @@ struct mp_page_alloc {
 	__u8 zone;
 	__u8 order;
 	__u8 migratetype;
-	__u8 pad[7];
+	__u8 stage;
+	__u8 pad[2];
+	__u32 page_ns;
 };
 
 struct mp_thread {
 	__u32 depth;
 	__u32 in_fault;
+	__u64 alloc_enter_ns; /* of the page allocation under way */
 	struct mp_frame frames[MP_FRAMES];
 
 	__u64 fault_addr;
 	__u64 fault_ns;
 	__u64 fault_ip;
-	__u32 fault_flags; /* MP_FAULT_*: WRITE PROT KERNEL */
+	__u64 fault_mm; /* fentry and kprobe rows: whose page table, and whose process */
+	__u32 fault_owner;
+	__u32 fault_flags; /* MP_FAULT_*: WRITE PROT KERNEL GUP */
 	__u32 nr_allocs;
+	__u32 freelist_calls; /* get_page_from_freelist in the allocation under way */
+	__u32 stage;          /* enum mp_stage_bit of the allocation under way */
+	__u32 pad;
 	struct mp_page_alloc allocs[MP_FAULT_ALLOCS];
 
 	__u64 enter_ns; /* of the memory system call under way */

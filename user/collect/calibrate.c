@@ -87,6 +87,16 @@ int mp_btf_enum(const char *name)
 	return value;
 }
 
+/* Parameters of a tracepoint, from the type its BPF programs are checked against; 0: not known. */
+static unsigned int tracepoint_args(const struct btf *btf, const char *name)
+{
+	const struct btf_type *t = find_type(btf, name, BTF_KIND_TYPEDEF);
+
+	t = t ? btf__type_by_id(btf, t->type) : NULL;
+	t = t && btf_is_ptr(t) ? btf__type_by_id(btf, t->type) : NULL;
+	return t && btf_is_func_proto(t) ? btf_vlen(t) - 1 : 0; /* the first is private */
+}
+
 static unsigned int bits_for(unsigned int n)
 {
 	unsigned int bits = 0;
@@ -142,6 +152,7 @@ static int read_btf(struct mp_settings *set, struct mp_err *err)
 	}
 	set->page_struct = page->size;
 	set->head_is_mask = has_member(btf, page, "compound_info", 3);
+	set->refill_told = tracepoint_args(btf, "btf_trace_mm_page_alloc_zone_locked") >= 4;
 	page_flags_layout(btf, set);
 	btf__free(btf);
 	return 0;

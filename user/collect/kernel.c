@@ -103,10 +103,11 @@ static int attach_syscall(struct mp_kernel *k, const char *name, struct mp_err *
 static int attach_raw(struct mp_kernel *k, struct mp_err *err)
 {
 	struct bpf_program *progs[] = {
-		k->skel->progs.mp_newtask,    k->skel->progs.mp_exec,
-		k->skel->progs.mp_exit,       k->skel->progs.mp_reaped,
-		k->skel->progs.mp_page_alloc, k->skel->progs.mp_page_free,
-		k->skel->progs.mp_fault_user, k->skel->progs.mp_fault_kernel,
+		k->skel->progs.mp_newtask,      k->skel->progs.mp_exec,
+		k->skel->progs.mp_exit,         k->skel->progs.mp_reaped,
+		k->skel->progs.mp_zone_locked,  k->skel->progs.mp_page_alloc,
+		k->skel->progs.mp_page_free,    k->skel->progs.mp_fault_user,
+		k->skel->progs.mp_fault_kernel,
 	};
 
 	for (size_t i = 0; i < sizeof(progs) / sizeof(progs[0]); i++) {
@@ -297,8 +298,9 @@ const struct mp_stage *mp_kernel_stages(const struct mp_kernel *k)
 		  "get_user_pages by another process (ptrace, process_vm_writev) is not seen" },
 		{ "kernel-filled range", "page-table walk at the system call's exit",
 		  "these pages have no fault time" },
-		{ "page allocation", "raw tracepoint mm_page_alloc, matched by PFN",
-		  "per-CPU list hit and slow path are not told apart" },
+		{ "page allocation",
+		  "raw tracepoints mm_page_alloc, mm_page_alloc_zone_locked, matched by PFN",
+		  "the slow path, and the time inside the page allocator" },
 		{ "page freed", "raw tracepoint mm_page_free, one bit a physical page", "" },
 		{ "later life", "mm_page_free, system calls; pagemap read back at a report",
 		  "migration, swap and collapse are found only by reading pagemap back" },
