@@ -135,6 +135,8 @@ enum mp_fault_flag {
 		1 << 12, /* a page allocation of this fault had this PFN: alloc_ns, gfp hold */
 	MP_FAULT_KIND_KNOWN = 1 << 13, /* ANON is known (else the model decides by VMA) */
 	MP_FAULT_SHARED_PFN = 1 << 14, /* the entry is a file or shmem page */
+	MP_FAULT_SWAPIN = 1 << 15,     /* the entry before was neither empty nor present */
+	MP_FAULT_ANON_HOOK = 1 << 16,  /* do_anonymous_page was seen inside */
 };
 
 /* How the page allocator came by a page. */
@@ -253,9 +255,10 @@ struct mp_ev_range {
 	__u32 prot;
 	__u32 flags;
 	__u32 stack;
-	__u8 op;    /* enum mp_op */
-	__u8 in_fn; /* enum mp_fn: not NONE or MMAP: a growth (made inside an allocator call) */
-	__u16 pad;
+	__u8 op;     /* enum mp_op */
+	__u8 in_fn;  /* enum mp_fn: not NONE or MMAP: a growth (made inside an allocator call) */
+	__u8 hooked; /* do_brk_flags or mmap_region was seen inside */
+	__u8 pad;
 };
 _Static_assert(sizeof(struct mp_ev_range) == 96, "wire format");
 

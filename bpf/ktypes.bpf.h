@@ -43,6 +43,10 @@ struct mm_struct___old {
 	struct mm_rss_stat___old rss_stat;
 };
 
+struct vm_area_struct {
+	struct mm_struct *vm_mm;
+};
+
 struct signal_struct {
 	struct {
 		int counter;

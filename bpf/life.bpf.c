@@ -68,7 +68,9 @@ int mp_exec(struct bpf_raw_tracepoint_args *ctx)
 		}
 		p->owner = tgid;
 		p->flags = 0;
+		p->mm = 0;
 	}
+	mp_learn_space(p);
 	bpf_map_delete_elem(&texts, &tgid);
 	ev = mp_reserve(sizeof(*ev));
 	if (!ev)
@@ -161,6 +163,7 @@ int mp_exit(struct bpf_raw_tracepoint_args *ctx)
 	struct task_struct *task = (void *)ctx->args[0];
 	struct mp_proc_val *p = mp_current();
 	u32 tid = (u32)bpf_get_current_pid_tgid(), tgid = mp_tgid();
+	u64 mm;
 
 	if (!p)
 		return 0;
@@ -172,6 +175,8 @@ int mp_exit(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	}
 	p->flags |= MP_PROC_EXITING;
+	mm = p->mm;
+	bpf_map_delete_elem(&spaces, &mm);
 	send_exit(task, p->owner);
 	return 0;
 }

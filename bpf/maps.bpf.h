@@ -26,6 +26,14 @@ struct {
 	__type(value, struct mp_proc_val);
 } procs SEC(".maps") __weak;
 
+/* The same by address space, for what another process does to it (ptrace, process_vm_writev). */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u64);
+	__type(value, u32);
+} spaces SEC(".maps") __weak;
+
 /* Scratch of a thread between two of its probes; dies with the thread. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -96,6 +104,20 @@ static __always_inline struct mp_proc_val *mp_current(void)
 	u32 tgid = mp_tgid();
 
 	return bpf_map_lookup_elem(&procs, &tgid);
+}
+
+/* The current task's address space is @p's; told once, and again after exec. */
+static __always_inline void mp_learn_space(struct mp_proc_val *p)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	u64 mm = (u64)BPF_CORE_READ(task, mm), was = p->mm;
+
+	if (mm == was || !mm)
+		return;
+	p->mm = mm;
+	if (was)
+		bpf_map_delete_elem(&spaces, &was);
+	bpf_map_update_elem(&spaces, &mm, &p->owner, BPF_ANY);
 }
 
 static const struct mp_thread mp_thread_zero;

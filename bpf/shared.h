@@ -48,11 +48,16 @@ struct mp_texts {
 #define MP_COOKIE_INDEX(c)    ((__u16)((c) >> 16))
 #define MP_COOKIE_GLIBC(c)    ((c) >> 32 & 1)
 
-#define MP_PROBES_LIMIT 512 /* probe indexes */
-#define MP_HIT_RETURN   512
-#define MP_HIT_FAULT    513
-#define MP_HIT_EVENT    514
-#define MP_HITS_MAX     520
+#define MP_PROBES_LIMIT        512 /* probe indexes */
+#define MP_HIT_RETURN          512
+#define MP_HIT_FAULT           513
+#define MP_HIT_EVENT           514
+#define MP_HIT_HANDLE_MM_FAULT 515 /* the five hooks */
+#define MP_HIT_ANONYMOUS       516
+#define MP_HIT_ALLOC_PAGES     517
+#define MP_HIT_BRK             518
+#define MP_HIT_MMAP            519
+#define MP_HITS_MAX            520
 
 struct mp_frame { /* one allocator call under way */
 	__u64 sp; /* of the entry: the return address is there */
@@ -98,6 +103,8 @@ struct mp_thread {
 	__u64 enter_ns; /* of the memory system call under way */
 	__u64 args[6];
 	__u64 old_brk;
+	__u32 hooked; /* do_brk_flags or mmap_region ran inside it */
+	__u32 pad2;
 	__u64 map_sp; /* libc's mmap wrapper: entry sp and caller */
 	__u64 map_caller;
 };

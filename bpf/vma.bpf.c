@@ -51,10 +51,11 @@ static __always_inline struct mm_struct *current_mm(void)
 SEC("tp")
 int mp_sys_enter(struct sys_enter *ctx)
 {
+	struct mp_proc_val *p = mp_current();
 	struct mp_regs *regs;
 	struct mp_thread *t;
 
-	if (!mp_current())
+	if (!p)
 		return 0;
 	t = mp_thread_make();
 	if (!t)
@@ -67,6 +68,8 @@ int mp_sys_enter(struct sys_enter *ctx)
 	bpf_probe_read_kernel(&t->args[4], 8, &regs->r8);
 	if ((u32)ctx->nr == NR_brk)
 		t->old_brk = BPF_CORE_READ(current_mm(), brk);
+	t->hooked = 0;
+	mp_learn_space(p);
 	t->enter_ns = bpf_ktime_get_ns();
 	return 0;
 }
@@ -345,7 +348,9 @@ int mp_sys_exit(struct sys_exit *ctx)
 	copy.op = op_of(nr);
 	copy.ret = ret;
 	copy.enter_ns = t->enter_ns;
+	copy.hooked = t->hooked;
 	t->enter_ns = 0;
+	t->hooked = 0;
 	fill_args(&copy, t);
 	fill_caller(&copy, t);
 	t->map_caller = 0;
