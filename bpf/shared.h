@@ -22,6 +22,8 @@ struct mp_settings {
 	__u32 zone_shift;
 	__u32 zone_mask;
 	__u32 refill_told; /* mm_page_alloc_zone_locked has percpu_refill (6.1) */
+	__u32 gup_seen;    /* faults by get_user_pages are seen: no walk of populated ranges */
+	__u32 pad;
 };
 
 #define MP_PROC_EXITING 1 /* its pages are being torn down: nobody wants to hear of each */

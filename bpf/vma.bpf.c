@@ -298,6 +298,8 @@ static __always_inline bool filled_by_kernel(struct mp_ev_range *ev)
 {
 	u64 locked = BPF_CORE_READ(current_mm(), locked_vm);
 
+	if (mp_set.gup_seen)
+		return ev->op == MP_OP_MADVISE && ev->prot == MADV_COLLAPSE;
 	switch (ev->op) {
 	case MP_OP_MMAP:
 		return (ev->flags & (MAP_POPULATE | MAP_LOCKED)) || locked;

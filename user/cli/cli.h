@@ -24,6 +24,7 @@ struct mp_options {
 	bool follow, strict, no_alloc_probes;
 	int quiet, verbose;
 	uint32_t ring_bytes;
+	uint32_t row; /* enum mp_row, 0: auto */
 	const struct mp_view *view;
 	struct mp_view_opts view_opts;
 };

@@ -51,10 +51,10 @@ static int show(void *ctx, const struct mp_ev *ev)
 	return 0;
 }
 
-static int without_target(struct mp_err *err)
+static int without_target(const struct mp_options *o, struct mp_err *err)
 {
 	struct mp_kernel k;
-	int rc = mp_kernel_open(&k, 1 << 20, false, err);
+	int rc = mp_kernel_open(&k, 1 << 20, false, o->row, err);
 
 	if (rc)
 		return rc;
@@ -84,7 +84,7 @@ int mp_cmd_doctor(struct mp_options *o)
 
 	if (!o->verbose)
 		libbpf_set_print(NULL);
-	rc = without_target(&err);
+	rc = without_target(o, &err);
 	if (!rc && (o->nr_pids || o->argv)) {
 		printf("\n");
 		fflush(stdout);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "collect/rows.h"
 
 const char *argp_program_version = "mallocpath " MP_VERSION;
 
@@ -30,7 +31,8 @@ static const struct argp_option target_options[] = {
 	{ "follow-fork", 'f', NULL, 0, "trace children too (they are held briefly with ptrace)",
 	  1 },
 	{ "alloc", OPT_ALLOC, "SET", 0, "allocator probes: auto, all, none", 1 },
-	{ "fault-source", OPT_SOURCE, "ROW", 0, "how faults are seen: auto, tracepoint", 1 },
+	{ "fault-source", OPT_SOURCE, "ROW", 0,
+	  "how faults are seen: auto, fentry, kprobe, tracepoint", 1 },
 	{ "ring-size", OPT_RING, "BYTES", 0, "event buffer, a power of two (default 32M)", 1 },
 	{ "strict", OPT_STRICT, NULL, 0, "exit with 4 if events were lost", 1 },
 	{}
@@ -115,9 +117,12 @@ static void parse_choice(struct argp_state *st, struct mp_options *o, int key, c
 			o->no_alloc_probes = true;
 		else if (strcmp(arg, "all") && strcmp(arg, "auto"))
 			argp_error(st, "--alloc %s: one of auto, all, none", arg);
-	} else if (strcmp(arg, "auto") && strcmp(arg, "tracepoint")) {
-		argp_error(st, "--fault-source %s: one of auto, tracepoint", arg);
+		return;
 	}
+	for (o->row = 0; o->row <= MP_ROW_TRACEPOINT; o->row++)
+		if (!strcmp(arg, mp_row_name(o->row)))
+			return;
+	argp_error(st, "--fault-source %s: one of auto, fentry, kprobe, tracepoint", arg);
 }
 
 static error_t parse_view(int key, char *arg, struct argp_state *st, struct mp_options *o)

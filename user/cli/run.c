@@ -127,6 +127,7 @@ int mp_run(struct mp_options *o, mp_emit_fn sink, void *ctx, mp_snapshot_fn snap
 		.follow = o->follow,
 		.ring_bytes = o->ring_bytes,
 		.no_alloc_probes = o->no_alloc_probes,
+		.row = o->row,
 	};
 	struct mp_session *s;
 	int rc;

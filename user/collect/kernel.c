@@ -100,17 +100,10 @@ static int attach_syscall(struct mp_kernel *k, const char *name, struct mp_err *
 	return 0;
 }
 
-static int attach_raw(struct mp_kernel *k, struct mp_err *err)
+static int attach_raw(struct mp_kernel *k, struct bpf_program *const *progs, size_t nr,
+		      struct mp_err *err)
 {
-	struct bpf_program *progs[] = {
-		k->skel->progs.mp_newtask,      k->skel->progs.mp_exec,
-		k->skel->progs.mp_exit,         k->skel->progs.mp_reaped,
-		k->skel->progs.mp_zone_locked,  k->skel->progs.mp_page_alloc,
-		k->skel->progs.mp_page_free,    k->skel->progs.mp_fault_user,
-		k->skel->progs.mp_fault_kernel,
-	};
-
-	for (size_t i = 0; i < sizeof(progs) / sizeof(progs[0]); i++) {
+	for (size_t i = 0; i < nr; i++) {
 		int rc = keep_link(k, bpf_program__attach(progs[i]));
 
 		if (rc)
@@ -122,13 +115,36 @@ static int attach_raw(struct mp_kernel *k, struct mp_err *err)
 	return 0;
 }
 
-static int attach_all(struct mp_kernel *k, struct mp_err *err)
+static int attach_common(struct mp_kernel *k, struct mp_err *err)
 {
-	int rc = attach_faults(k, err);
+	struct bpf_program *progs[] = {
+		k->skel->progs.mp_newtask,     k->skel->progs.mp_exec,
+		k->skel->progs.mp_exit,        k->skel->progs.mp_reaped,
+		k->skel->progs.mp_zone_locked, k->skel->progs.mp_page_alloc,
+		k->skel->progs.mp_page_free,
+	};
+	int rc = 0;
 
 	for (size_t i = 0; !rc && i < NR_SYSCALLS; i++)
 		rc = attach_syscall(k, syscalls[i], err);
-	return rc ? rc : attach_raw(k, err);
+	return rc ? rc : attach_raw(k, progs, sizeof(progs) / sizeof(progs[0]), err);
+}
+
+static int keep_row_link(void *ctx, struct bpf_link *link)
+{
+	return keep_link(ctx, link);
+}
+
+static int attach_row(struct mp_kernel *k, struct mp_err *err)
+{
+	struct bpf_program *starts[] = { k->skel->progs.mp_fault_user,
+					 k->skel->progs.mp_fault_kernel };
+	int rc;
+
+	if (k->rows.row != MP_ROW_TRACEPOINT)
+		return mp_rows_attach(&k->rows, k->skel->obj, keep_row_link, k, err);
+	rc = attach_faults(k, err);
+	return rc ? rc : attach_raw(k, starts, 2, err);
 }
 
 static void choose_uprobes(struct mp_kernel *k)
@@ -142,7 +158,7 @@ static void choose_uprobes(struct mp_kernel *k)
 		bpf_program__set_expected_attach_type(progs[i], multi);
 }
 
-static int load(struct mp_kernel *k, uint32_t ring_bytes, struct mp_err *err)
+static int load(struct mp_kernel *k, uint32_t ring_bytes, enum mp_row row, struct mp_err *err)
 {
 	int rc;
 
@@ -150,16 +166,21 @@ static int load(struct mp_kernel *k, uint32_t ring_bytes, struct mp_err *err)
 	if (!k->skel)
 		return mp_fail(err, MP_EXIT_FAILED, errno, "the BPF programs cannot be opened: %s",
 			       strerror(errno));
+	rc = mp_rows_prepare(&k->rows, row, k->skel->obj, err);
+	if (rc)
+		return rc;
+	k->set.gup_seen = row != MP_ROW_TRACEPOINT;
 	memcpy((void *)&k->skel->rodata->mp_set, &k->set, sizeof(k->set));
 	bpf_map__set_max_entries(k->skel->maps.ring, ring_bytes);
 	bpf_map__set_max_entries(k->skel->maps.owned, k->set.max_pfn / 64 + 16);
 	choose_uprobes(k);
 	rc = mallocpath_bpf__load(k->skel);
 	if (rc)
-		return mp_fail(err, MP_EXIT_LACKS, -rc,
-			       "the kernel refused the BPF programs: %s; run with -vv for the "
-			       "verifier's reason",
-			       strerror(-rc));
+		return mp_fail(
+			err, MP_EXIT_LACKS, -rc,
+			"the kernel refused the BPF programs of the %s row: %s; run with -vv "
+			"for the verifier's reason",
+			mp_row_name(row), strerror(-rc));
 	return 0;
 }
 
@@ -196,34 +217,59 @@ void mp_kernel_own(struct mp_kernel *k, const struct mp_ev_pages *ev)
 	}
 }
 
-int mp_kernel_open(struct mp_kernel *k, uint32_t ring_bytes, bool follow, struct mp_err *err)
+static void unload(struct mp_kernel *k)
 {
+	for (size_t i = 0; i < k->nr_links; i++)
+		mp_closer__close(k->closer, k->links[i], -1);
+	k->nr_links = 0;
+	if (k->owned)
+		munmap(k->owned, k->owned_bytes);
+	k->owned = NULL;
+	mallocpath_bpf__destroy(k->skel);
+	k->skel = NULL;
+}
+
+static int try_row(struct mp_kernel *k, uint32_t ring_bytes, enum mp_row row, struct mp_err *err)
+{
+	int rc = load(k, ring_bytes, row, err);
+
+	if (!rc)
+		rc = share_owned(k, err);
+	if (!rc)
+		rc = attach_common(k, err);
+	if (!rc)
+		rc = attach_row(k, err);
+	if (rc)
+		unload(k);
+	return rc;
+}
+
+int mp_kernel_open(struct mp_kernel *k, uint32_t ring_bytes, bool follow, enum mp_row row,
+		   struct mp_err *err)
+{
+	enum mp_row first = row ? row : MP_ROW_FENTRY, last = row ? row : MP_ROW_TRACEPOINT;
 	int rc;
 
 	memset(k, 0, sizeof(*k));
 	k->closer = mp_closer__new();
 	rc = mp_calibrate(&k->set, err);
 	k->set.follow = follow;
-	if (!rc)
-		rc = load(k, ring_bytes, err);
-	if (!rc)
-		rc = share_owned(k, err);
-	if (!rc)
-		rc = attach_all(k, err);
+	if (!rc) {
+		rc = -ENOENT;
+		for (enum mp_row r = first; rc && r <= last; r++)
+			rc = try_row(k, ring_bytes, r, err);
+	}
 	if (rc)
 		mp_kernel_close(k);
 	return rc;
 }
 
+/* Links end before their programs' maps go; the closer is waited for. */
 void mp_kernel_close(struct mp_kernel *k)
 {
-	for (size_t i = 0; i < k->nr_links; i++)
-		mp_closer__close(k->closer, k->links[i], -1);
+	unload(k);
 	mp_closer__free(k->closer);
 	free(k->links);
-	if (k->owned)
-		munmap(k->owned, k->owned_bytes);
-	mallocpath_bpf__destroy(k->skel);
 	memset(k, 0, sizeof(*k));
 }
 

@@ -13,6 +13,7 @@
 #include "../bpf/event.h"
 #include "../bpf/shared.h"
 #include "base/err.h"
+#include "collect/rows.h"
 
 struct mallocpath_bpf;
 struct mp_closer;
@@ -20,7 +21,8 @@ struct mp_closer;
 struct mp_kernel {
 	struct mallocpath_bpf *skel;
 	struct mp_settings set;
-	bool multi; /* uprobe.multi links are to be had */
+	struct mp_rows rows; /* how faults are seen */
+	bool multi;          /* uprobe.multi links are to be had */
 	struct mp_closer *closer;
 	uint64_t *owned; /* the map "owned", shared with the programs */
 	size_t owned_bytes;
@@ -36,10 +38,11 @@ struct mp_stage {
 };
 
 /*
- * Calibrates, loads and attaches everything but allocator probes. @ring_bytes: a power of two.
- * 0, or -errno with @err; then nothing is left attached.
+ * Calibrates, loads and attaches everything but allocator probes. @ring_bytes: a power of two. @row 0:
+ * the first row this kernel has. 0, or -errno with @err; then nothing is left attached.
  */
-int mp_kernel_open(struct mp_kernel *k, uint32_t ring_bytes, bool follow, struct mp_err *err);
+int mp_kernel_open(struct mp_kernel *k, uint32_t ring_bytes, bool follow, enum mp_row row,
+		   struct mp_err *err);
 void mp_kernel_close(struct mp_kernel *k);
 
 /* Events of @tgid's address space are sent from now on. */

@@ -235,7 +235,7 @@ static int tell_host(struct mp_session *s)
 	struct mp_ev_host ev = {
 		.h = { .type = MP_EV_HOST, .size = sizeof(ev), .ts_ns = mp_mono_ns() },
 		.page_size = MP_PAGE_SIZE,
-		.fault_row = MP_ROW_TRACEPOINT,
+		.fault_row = s->k.rows.row,
 		.page_source = MP_PS_WALK,
 		.alloc_probes = s->opts.no_alloc_probes ? MP_PROBES_NONE : MP_PROBES_ALL,
 		.nr_cpus = s->k.set.nr_cpus,
@@ -296,7 +296,7 @@ static int open_parts(struct mp_session *s, struct mp_err *err)
 			return -errno;
 	}
 	rc = mp_kernel_open(&s->k, s->opts.ring_bytes ? s->opts.ring_bytes : RING_BYTES,
-			    s->opts.follow, err);
+			    s->opts.follow, s->opts.row, err);
 	if (rc)
 		return rc;
 	s->stream = mp_stream__new(&s->k, on_event, s);

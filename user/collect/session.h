@@ -22,6 +22,7 @@ struct mp_session_opts {
 	bool follow;
 	uint32_t ring_bytes; /* 0: the default */
 	bool no_alloc_probes;
+	enum mp_row row; /* 0: the first this kernel has */
 };
 
 /*

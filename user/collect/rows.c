@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "collect/rows.h"
+
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../bpf/shared.h"
+
+#define NAMES 4
+#define PROGS 3
+
+/*
+ * The names a function has had, newest first:
+ * __alloc_pages_nodemask (5.10), __alloc_pages (6.1), __alloc_pages_noprof (6.12) and
+ * __alloc_frozen_pages_noprof (7.2, where user faults pass __alloc_pages_noprof by). Where
+ * do_anonymous_page is inlined (5.10, 6.1) the new rmap of its page stands in for it.
+ */
+static const struct {
+	const char *wanted;
+	const char *names[NAMES];
+	const char *fentry[PROGS], *kprobe[PROGS];
+	uint32_t hit;
+} table[MP_HOOKS] = {
+	{ "handle_mm_fault",
+	  { "handle_mm_fault" },
+	  { "mp_hmf_ent", "mp_hmf_ret" },
+	  { "mp_hmf_kent", "mp_hmf_kret" },
+	  MP_HIT_HANDLE_MM_FAULT },
+	{ "do_anonymous_page",
+	  { "do_anonymous_page", "folio_add_new_anon_rmap", "page_add_new_anon_rmap" },
+	  { "mp_anon_ret" },
+	  { "mp_anon_kent" },
+	  MP_HIT_ANONYMOUS },
+	{ "__alloc_pages",
+	  { "__alloc_frozen_pages_noprof", "__alloc_pages_noprof", "__alloc_pages",
+	    "__alloc_pages_nodemask" },
+	  { "mp_pages_ent", "mp_pages_ret" },
+	  { "mp_pages_kent", "mp_pages_kret" },
+	  MP_HIT_ALLOC_PAGES },
+	{ "do_brk_flags", { "do_brk_flags" }, { "mp_brk_ent" }, { "mp_brk_kent" }, MP_HIT_BRK },
+	{ "mmap_region", { "mmap_region" }, { "mp_mmap_ent" }, { "mp_mmap_kent" }, MP_HIT_MMAP },
+};
+
+const char *mp_row_name(enum mp_row row)
+{
+	static const char *const names[] = { "auto", "fentry", "kprobe", "tracepoint" };
+
+	return names[row];
+}
+
+/* kprobes need no types, but a function that is known to BTF is also one that is not inlined. */
+static const char *find_function(const struct btf *btf, const char *const names[NAMES])
+{
+	for (int i = 0; i < NAMES && names[i]; i++)
+		if (btf__find_by_name_kind(btf, names[i], BTF_KIND_FUNC) > 0)
+			return names[i];
+	return NULL;
+}
+
+static const char *const *programs(const struct mp_rows *r, int i)
+{
+	return r->row == MP_ROW_FENTRY ? table[i].fentry : table[i].kprobe;
+}
+
+static int switch_on(const struct mp_rows *r, int i, struct bpf_object *obj)
+{
+	const char *const *names = programs(r, i);
+	int rc = 0;
+
+	for (int j = 0; !rc && j < PROGS && names[j]; j++) {
+		struct bpf_program *p = bpf_object__find_program_by_name(obj, names[j]);
+
+		if (!p)
+			return -ENOENT;
+		bpf_program__set_autoload(p, true);
+		if (r->row == MP_ROW_FENTRY)
+			rc = bpf_program__set_attach_target(p, 0, r->hook[i].function);
+	}
+	return rc;
+}
+
+int mp_rows_prepare(struct mp_rows *r, enum mp_row row, struct bpf_object *obj, struct mp_err *err)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	int rc = 0;
+
+	memset(r, 0, sizeof(*r));
+	r->row = row;
+	for (int i = 0; i < MP_HOOKS; i++) {
+		r->hook[i].wanted = table[i].wanted;
+		r->hook[i].hit = table[i].hit;
+		r->hook[i].function = btf ? find_function(btf, table[i].names) : NULL;
+		if (row == MP_ROW_TRACEPOINT || !r->hook[i].function)
+			continue;
+		rc = switch_on(r, i, obj);
+		if (rc)
+			break;
+	}
+	btf__free(btf);
+	if (row != MP_ROW_TRACEPOINT && (rc || !r->hook[0].function))
+		return mp_fail(err, MP_EXIT_LACKS, ENOENT,
+			       "handle_mm_fault cannot be hooked by %s on this kernel",
+			       mp_row_name(row));
+	return 0;
+}
+
+static struct bpf_link *attach(const struct mp_rows *r, int i, struct bpf_program *p)
+{
+	bool at_return;
+
+	if (r->row == MP_ROW_FENTRY)
+		return bpf_program__attach(p);
+	at_return = !strncmp(bpf_program__section_name(p), "?kretprobe", 10) ||
+		    !strncmp(bpf_program__section_name(p), "kretprobe", 9);
+	return bpf_program__attach_kprobe(p, at_return, r->hook[i].function);
+}
+
+int mp_rows_attach(struct mp_rows *r, struct bpf_object *obj,
+		   int (*keep)(void *ctx, struct bpf_link *link), void *ctx, struct mp_err *err)
+{
+	for (int i = 0; i < MP_HOOKS && r->row != MP_ROW_TRACEPOINT; i++) {
+		const char *const *names = programs(r, i);
+		int rc = r->hook[i].function ? 0 : -ENOENT;
+
+		for (int j = 0; !rc && j < PROGS && names[j]; j++)
+			rc = keep(ctx,
+				  attach(r, i, bpf_object__find_program_by_name(obj, names[j])));
+		r->hook[i].attached = !rc;
+		if (rc && i == 0)
+			return mp_fail(err, MP_EXIT_LACKS, -rc,
+				       "handle_mm_fault cannot be hooked by %s: %s",
+				       mp_row_name(r->row), strerror(-rc));
+	}
+	return 0;
+}

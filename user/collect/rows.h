@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The rows of the fault stage (DESIGN section 5): which functions this kernel has for the five hooks
+ * and how they can be reached. Asked of BTF and by trial, never of the release string.
+ */
+#ifndef MP_COLLECT_ROWS_H
+#define MP_COLLECT_ROWS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../bpf/event.h"
+#include "base/err.h"
+
+struct bpf_object;
+struct bpf_link;
+
+#define MP_HOOKS 5
+
+struct mp_hook {
+	const char *wanted;   /* "handle_mm_fault", ... */
+	const char *function; /* what this kernel has for it; NULL: nothing */
+	bool attached;
+	uint32_t hit; /* MP_HIT_* */
+};
+
+struct mp_rows {
+	enum mp_row row;
+	struct mp_hook hook[MP_HOOKS];
+};
+
+/* Before load: finds the functions, switches on the programs of @row. 0, or -ENOENT with @err when
+ * this kernel cannot have the row (handle_mm_fault not to be hooked so). */
+int mp_rows_prepare(struct mp_rows *r, enum mp_row row, struct bpf_object *obj, struct mp_err *err);
+
+/* After load: attaches; each link goes to @keep (0 or -errno). A hook other than handle_mm_fault
+ * that cannot be attached is left out and stays attached == false. */
+int mp_rows_attach(struct mp_rows *r, struct bpf_object *obj,
+		   int (*keep)(void *ctx, struct bpf_link *link), void *ctx, struct mp_err *err);
+
+const char *mp_row_name(enum mp_row row);
+
+#endif
