@@ -27,6 +27,12 @@ void mp_model__free(struct mp_model *m);
  */
 int mp_model__apply(struct mp_model *m, const struct mp_ev *ev);
 
+/*
+ * A ceiling in bytes on what the model takes from the heap (reports aside); 0: none. Where an event
+ * would need more, apply says -ENOMEM; the model can still be reported and freed.
+ */
+void mp_model__limit(struct mp_model *m, size_t bytes);
+
 /* For the bench: live blocks now and the heap bytes the block store uses for them. */
 uint64_t mp_model__live_blocks(const struct mp_model *m);
 uint64_t mp_model__block_bytes(const struct mp_model *m);

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Readings of page tables enter the ledger, and pages given back to the kernel leave it. */
+#include <errno.h>
+
+#include "model/inside.h"
+
+/*
+ * Pages one event may bring: what 2^18 adjacent PFNs span is 1 GiB, more than any sender joins.
+ * The rest of a longer run is taken for damage; absent runs may be as long as they like.
+ */
+#define RUN_MAX (1U << 18)
+/* The largest block the buddy allocator gives or takes (MAX_PAGE_ORDER, include/linux/mmzone.h) */
+#define BUDDY_ORDER_MAX 10
+
+/* What all pages of one event have in common. */
+struct reading {
+	struct mp_model *m;
+	struct mp_process *p;
+	const struct mp_ev_pages *ev;
+	struct mp_page_rec base;
+	bool late;   /* read at begin_ns, told later: what happened since then stands */
+	bool strays; /* pages nobody was known to map were freed since then */
+};
+
+static struct mp_page_rec base_rec(struct mp_model *m, const struct mp_ev_pages *ev)
+{
+	const struct mp_page_rec *fault = NULL;
+	struct mp_page_rec rec = {
+		.t_ns = ev->begin_ns ? ev->begin_ns : ev->h.ts_ns,
+		.order = ev->order < 9 ? ev->order : 9,
+		.kind = MP_KIND_NONE,
+		.by = MP_BY_NONE,
+		.source = ev->source,
+	};
+
+	switch (ev->source) {
+	case MP_SRC_FAULT:
+		fault = mp_last_fault(m, &ev->h);
+		if (fault)
+			return *fault;
+		rec.kind = ev->order ? MP_KIND_MTHP : MP_KIND_ANON;
+		rec.t_ns = ev->h.ts_ns;
+		break;
+	case MP_SRC_POPULATE:
+		rec.by = MP_BY_GUP;
+		rec.t_ns = ev->h.ts_ns;
+		break;
+	case MP_SRC_CHECK:
+		rec.source = MP_SRC_RECONCILED;
+		break;
+	}
+	return rec;
+}
+
+static uint8_t state_of(uint64_t entry)
+{
+	if (entry & MP_PAGE_PRESENT)
+		return entry & MP_PAGE_ZERO   ? MP_STATE_ZERO
+		       : entry & MP_PAGE_ANON ? MP_STATE_PRESENT
+					      : MP_STATE_GONE;
+	return entry & MP_PAGE_SWAP ? MP_STATE_SWAPPED : MP_STATE_GONE;
+}
+
+static bool agrees(const struct mp_page_rec *old, const struct mp_page_rec *now)
+{
+	bool shared = old->state == MP_STATE_SHARED_COW && now->state == MP_STATE_PRESENT;
+
+	return (old->state == now->state || shared) && (old->pfn == now->pfn || !old->pfn);
+}
+
+/* The same page as the ledger has it: only what was not known is filled in. */
+static int confirm(struct reading *r, uint64_t vpn, const struct mp_page_rec *old,
+		   const struct mp_page_rec *now)
+{
+	struct mp_page_rec rec = *old;
+
+	if (now->source != MP_SRC_TOOL && old->pfn == now->pfn)
+		return 0;
+	if (!rec.pfn)
+		rec.pfn = now->pfn;
+	rec.source = now->source;
+	return mp_pages__set(&r->p->pages, vpn, &rec);
+}
+
+static bool freed_since(const struct reading *r, uint64_t pfn)
+{
+	const struct mp_model *m = r->m;
+	uint64_t i, n = m->nr_strays < MP_STRAY_FREES ? m->nr_strays : MP_STRAY_FREES;
+
+	for (i = 0; i < n; i++)
+		if (m->strays[i].ts_ns > r->ev->begin_ns &&
+		    pfn - m->strays[i].pfn < m->strays[i].nr)
+			return true;
+	return false;
+}
+
+static bool any_stray(const struct mp_model *m, uint64_t since_ns)
+{
+	return m->nr_strays && m->strays[(m->nr_strays - 1) % MP_STRAY_FREES].ts_ns > since_ns;
+}
+
+static int apply_entry(struct reading *r, uint64_t vpn, uint64_t entry)
+{
+	const struct mp_page_rec *old = mp_pages__get(&r->p->pages, vpn);
+	bool check = r->ev->source == MP_SRC_CHECK;
+	struct mp_page_rec rec = r->base;
+
+	rec.state = state_of(entry);
+	rec.pfn = rec.state == MP_STATE_SWAPPED ? 0 : entry & MP_PAGE_PFN;
+	if (entry & MP_PAGE_HUGE) {
+		rec.order = 9;
+		if (r->base.source == MP_SRC_FAULT)
+			rec.kind = MP_KIND_THP;
+	}
+	if (r->late && mp_pages__changed_ns(&r->p->pages, vpn) > r->ev->begin_ns)
+		return 0;
+	if (rec.state == MP_STATE_GONE) {
+		if (check && old) {
+			r->m->loss.moved_unseen_pages++;
+			mp_pages__drop(&r->p->pages, vpn, r->ev->h.ts_ns);
+		}
+		return 0;
+	}
+	if (old && agrees(old, &rec))
+		return confirm(r, vpn, old, &rec);
+	if (r->strays && freed_since(r, rec.pfn))
+		return 0;
+	r->m->loss.moved_unseen_pages += check;
+	return mp_pages__set(&r->p->pages, vpn, &rec);
+}
+
+static void apply_absent(struct reading *r, uint64_t vpn, uint64_t nr)
+{
+	const struct mp_ev_pages *ev = r->ev;
+
+	if (ev->source == MP_SRC_CHECK)
+		r->m->loss.moved_unseen_pages +=
+			mp_pages__drop_older(&r->p->pages, vpn, nr, ev->begin_ns + 1, ev->h.ts_ns);
+}
+
+/* The PFN of neighbours counts up; only the zero page is the same everywhere. */
+static uint64_t nth(uint64_t first, uint64_t i)
+{
+	return first & MP_PAGE_SWAP || (first & MP_PAGE_ZERO && !(first & MP_PAGE_HUGE))
+		       ? first
+		       : (first & ~MP_PAGE_PFN) | ((first + i) & MP_PAGE_PFN);
+}
+
+int mp_on_pages(struct mp_model *m, struct mp_process *p, const struct mp_ev_pages *ev)
+{
+	struct reading r = { .m = m, .p = p, .ev = ev, .base = base_rec(m, ev) };
+	uint64_t vpn = ev->addr >> MP_PAGE_SHIFT, end = vpn + ev->nr, i;
+
+	bool changed;
+
+	if (!ev->nr || end > MP_ADDR_END >> MP_PAGE_SHIFT)
+		return 0;
+	r.late = ev->source != MP_SRC_FAULT && ev->begin_ns;
+	r.strays = r.late && any_stray(m, ev->begin_ns);
+	changed = r.late && mp_changed_since(p, ev->addr, end << MP_PAGE_SHIFT, ev->begin_ns);
+	if (ev->contig && !ev->entries[0] && !(changed && ev->source == MP_SRC_CHECK)) {
+		apply_absent(&r, vpn, ev->nr);
+		return 0;
+	}
+	for (i = 0; i < ev->nr && i < RUN_MAX; i++) {
+		uint64_t addr = (vpn + i) << MP_PAGE_SHIFT;
+
+		if (changed && mp_changed_since(p, addr, addr + MP_PAGE_SIZE, ev->begin_ns))
+			continue;
+		if (apply_entry(&r, vpn + i, ev->contig ? nth(ev->entries[0], i) : ev->entries[i]))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int mp_on_page_free(struct mp_model *m, const struct mp_ev_page_free *ev)
+{
+	unsigned int order = ev->order < BUDDY_ORDER_MAX ? ev->order : BUDDY_ORDER_MAX;
+	uint64_t pfn = ev->pfn & MP_PAGE_PFN;
+	bool found;
+
+	mp_ledger__free_pfns(&m->ledger, pfn, 1ULL << order, ev->h.ts_ns, &found);
+	if (!found)
+		m->strays[m->nr_strays++ % MP_STRAY_FREES] =
+			(struct mp_stray_free){ pfn, 1ULL << order, ev->h.ts_ns };
+	return 0;
+}

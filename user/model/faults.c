@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* A page fault: its kind, whose it is, and the page it brought. */
+#include <errno.h>
+
+#include "model/inside.h"
+
+#define HUGE_PAGES 512
+#define HUGE_ORDER 9
+/* How far below its known start a fault still grows a stack: 64 times the usual RLIMIT_STACK */
+#define STACK_REACH (512ULL << 20)
+
+static enum mp_kind kind_by_vma(const struct mp_ev_fault *ev, int vma_kind, bool shared)
+{
+	switch (vma_kind) {
+	case MP_VMA_FILE:
+		return !shared && ev->flags & MP_FAULT_WRITE ? MP_KIND_COW : MP_KIND_FILE;
+	case MP_VMA_SHMEM:
+		return !shared && ev->flags & MP_FAULT_WRITE ? MP_KIND_COW : MP_KIND_SHMEM;
+	case MP_VMA_SPECIAL:
+	case MP_VMA_HUGETLB:
+		return MP_KIND_FILE;
+	}
+	if (ev->flags & MP_FAULT_PMD)
+		return MP_KIND_THP;
+	if (!(ev->flags & (MP_FAULT_WRITE | MP_FAULT_PROT | MP_FAULT_MAJOR | MP_FAULT_ALLOC)))
+		return MP_KIND_ZERO; /* a read of untouched memory, and no page was allocated */
+	return MP_KIND_NONE;
+}
+
+static enum mp_kind anon_kind(const struct mp_ev_fault *ev, int vma_kind)
+{
+	if (ev->flags & MP_FAULT_PMD)
+		return MP_KIND_THP;
+	if (ev->flags & MP_FAULT_PROT && ev->flags & MP_FAULT_WRITE)
+		return MP_KIND_COW;
+	if (vma_kind == MP_VMA_FILE || vma_kind == MP_VMA_SHMEM)
+		return MP_KIND_COW; /* a private copy of a file's page, made at the first touch */
+	if (ev->flags & MP_FAULT_MAJOR && !(ev->flags & MP_FAULT_PROT))
+		return MP_KIND_SWAPIN;
+	if (ev->order && ev->order < HUGE_ORDER)
+		return MP_KIND_MTHP;
+	return MP_KIND_ANON;
+}
+
+static enum mp_kind kind_of(const struct mp_ev_fault *ev, const struct mp_vma_rec *vma)
+{
+	int vma_kind = vma ? vma->kind : MP_VMA_ANON;
+	enum mp_kind kind;
+
+	if (vma_kind == MP_VMA_HUGETLB)
+		return MP_KIND_FILE;
+	if (ev->flags & MP_FAULT_ZERO)
+		return MP_KIND_ZERO;
+	if (ev->flags & MP_FAULT_KIND_KNOWN) {
+		if (!(ev->flags & MP_FAULT_ANON))
+			return vma_kind == MP_VMA_SHMEM ? MP_KIND_SHMEM : MP_KIND_FILE;
+		return anon_kind(ev, vma_kind);
+	}
+	kind = kind_by_vma(ev, vma_kind, vma && vma->perms & 8);
+	return kind == MP_KIND_NONE ? anon_kind(ev, vma_kind) : kind;
+}
+
+static enum mp_by by_of(const struct mp_ev_fault *ev)
+{
+	if (ev->flags & MP_FAULT_GUP)
+		return MP_BY_GUP;
+	return ev->flags & MP_FAULT_KERNEL ? MP_BY_KERNEL : MP_BY_USER;
+}
+
+/* [stack] grows by being touched, without a system call. */
+static void grow_stack(struct mp_process *p, uint64_t addr)
+{
+	struct mp_vma_rec *vma = mp_omap__ceil(&p->ranges.vmas, addr);
+
+	if (vma && vma->kind == MP_VMA_STACK && vma->span.start - addr <= STACK_REACH &&
+	    !mp_ranges__mapping(&p->ranges, addr))
+		vma->span.start = addr & MP_PAGE_MASK;
+}
+
+static bool in_allocator(const struct mp_ev_fault *ev)
+{
+	return ev->flags & MP_FAULT_IN_ALLOC && ev->in_fn != MP_FN_MMAP;
+}
+
+/* Whose memory was touched. 0 if nobody's. */
+static int owner(struct mp_model *m, struct mp_process *p, const struct mp_ev_fault *ev,
+		 uint32_t *site)
+{
+	const struct mp_mapping *map;
+	struct mp_blk blk;
+
+	*site = 0;
+	if (in_allocator(ev))
+		return mp_process_site(m, p, ev->caller, site);
+	if (mp_blocks__at(&p->blocks, ev->addr, &blk)) {
+		*site = blk.site;
+		return 0;
+	}
+	map = mp_ranges__mapping(&p->ranges, ev->addr);
+	if (map && !mp_mapping_is_heap(map))
+		*site = map->site;
+	return 0;
+}
+
+static void count(struct mp_model *m, uint32_t site, const struct mp_ev_fault *ev,
+		  enum mp_kind kind)
+{
+	struct mp_site_rec *rec = mp_sites__rec(&m->sites, site);
+
+	rec->faults[kind]++;
+	rec->faults_by[by_of(ev)]++;
+	if (!(ev->flags & MP_FAULT_TIMED))
+		return;
+	rec->timed_faults++;
+	rec->fault_ns += ev->fault_ns;
+	if (ev->flags & MP_FAULT_ALLOC)
+		rec->alloc_ns += ev->alloc_ns;
+}
+
+static struct mp_page_rec record(const struct mp_ev_fault *ev, enum mp_kind kind, uint32_t toucher)
+{
+	bool zero = kind == MP_KIND_ZERO, alloc = ev->flags & MP_FAULT_ALLOC;
+	bool walked = ev->flags & MP_FAULT_WALKED;
+	struct mp_page_rec rec = {
+		.t_ns = ev->h.ts_ns,
+		.toucher = toucher,
+		.order = ev->order < HUGE_ORDER ? ev->order : HUGE_ORDER,
+		.kind = kind,
+		.by = by_of(ev),
+		.source = MP_SRC_FAULT,
+		.state = zero ? MP_STATE_ZERO : MP_STATE_PRESENT,
+	};
+
+	if (ev->flags & MP_FAULT_TIMED) {
+		rec.flags |= MP_PAGE_TIMED;
+		rec.fault_ns = ev->fault_ns;
+	}
+	if (walked || alloc)
+		rec.pfn = ev->pfn & MP_PAGE_PFN;
+	if (alloc && ev->flags & MP_FAULT_TIMED) {
+		rec.flags |= MP_PAGE_ALLOCATED;
+		rec.alloc_ns = ev->alloc_ns;
+		rec.gfp = ev->gfp;
+	}
+	if (walked || alloc) {
+		rec.flags |= MP_PAGE_NODE;
+		rec.node = ev->node;
+		rec.zone = ev->zone < 15 ? ev->zone : 15;
+	}
+	return rec;
+}
+
+/* A write that only lifted protection (the last sharer is gone, mprotect) brought no page. */
+static int arrive(struct mp_process *p, uint64_t vpn, const struct mp_page_rec *rec)
+{
+	struct mp_page_rec *old = mp_pages__get(&p->pages, vpn);
+
+	if (!old || !rec->pfn || old->pfn != rec->pfn || rec->state != MP_STATE_PRESENT ||
+	    (old->state != MP_STATE_PRESENT && old->state != MP_STATE_SHARED_COW))
+		return mp_pages__set(&p->pages, vpn, rec);
+	old->state = MP_STATE_PRESENT;
+	return 0;
+}
+
+static int set_huge(struct mp_process *p, uint64_t vpn, struct mp_page_rec *rec)
+{
+	uint64_t first = vpn & ~(HUGE_PAGES - 1ULL), i;
+
+	rec->order = HUGE_ORDER;
+	/* the faulting page's PFN is told; one that is no sum of a 2 MiB page is no PFN */
+	rec->pfn = rec->pfn >= vpn - first ? rec->pfn - (vpn - first) : 0;
+	for (i = 0; i < HUGE_PAGES; i++) {
+		if (arrive(p, first + i, rec))
+			return -ENOMEM;
+		rec->pfn += !!rec->pfn;
+	}
+	return 0;
+}
+
+static struct mp_last_fault *last_fault(struct mp_model *m, const struct mp_ev *h)
+{
+	return &m->last_faults[(h->tid ^ h->tid >> 6) % MP_LAST_FAULTS];
+}
+
+const struct mp_page_rec *mp_last_fault(struct mp_model *m, const struct mp_ev *h)
+{
+	struct mp_last_fault *last = last_fault(m, h);
+
+	return last->tgid == h->tgid && last->tid == h->tid && last->rec.order ? &last->rec : NULL;
+}
+
+static int set_pages(struct mp_model *m, struct mp_process *p, const struct mp_ev_fault *ev,
+		     enum mp_kind kind, uint32_t toucher)
+{
+	struct mp_last_fault *last = last_fault(m, &ev->h);
+	struct mp_page_rec rec = record(ev, kind, toucher);
+	uint64_t vpn = ev->addr >> MP_PAGE_SHIFT;
+
+	last->tgid = ev->h.tgid;
+	last->tid = ev->h.tid;
+	last->rec = rec;
+	if (ev->flags & MP_FAULT_PMD || kind == MP_KIND_ZERO)
+		last->rec.order = 0;
+	if (ev->flags & MP_FAULT_PMD)
+		return set_huge(p, vpn, &rec);
+	return arrive(p, vpn, &rec);
+}
+
+int mp_on_fault(struct mp_model *m, struct mp_process *p, const struct mp_ev_fault *ev)
+{
+	const struct mp_vma_rec *vma;
+	uint32_t site, toucher;
+	enum mp_kind kind;
+
+	if (ev->addr >= MP_ADDR_END)
+		return 0;
+	vma = mp_ranges__vma(&p->ranges, ev->addr);
+	if (!vma) {
+		grow_stack(p, ev->addr);
+		vma = mp_ranges__vma(&p->ranges, ev->addr);
+	}
+	kind = kind_of(ev, vma);
+	if (mp_tally__count(&p->tally, ev->addr >> MP_PAGE_SHIFT, kind) || owner(m, p, ev, &site) ||
+	    mp_process_site(m, p, ev->ip, &toucher))
+		return -ENOMEM;
+	count(m, site, ev, kind);
+	if (kind == MP_KIND_FILE || kind == MP_KIND_SHMEM)
+		return 0;
+	if (ev->flags & MP_FAULT_WALKED && !(ev->flags & MP_FAULT_PRESENT))
+		return 0; /* it was gone again when the fault ended */
+	return set_pages(m, p, ev, kind, toucher);
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Blocks begin and end. */
+#include <errno.h>
+
+#include "model/inside.h"
+
+/* Low bits of glibc's chunk size word (malloc.c: PREV_INUSE, IS_MMAPPED, NON_MAIN_ARENA) */
+#define CHUNK_FLAGS     7
+#define CHUNK_MMAPPED   2
+#define CHUNK_OVERHEAD  8  /* the size word; the next chunk's first word is the block's */
+#define MAPPED_OVERHEAD 16 /* a mapped chunk has no next one */
+
+static const struct mp_allocator_rec *allocator(const struct mp_process *p, uint16_t index)
+{
+	size_t i;
+
+	for (i = 0; i < p->nr_allocators; i++)
+		if (p->allocators[i].index == index)
+			return &p->allocators[i];
+	return NULL;
+}
+
+static uint64_t usable_of(const struct mp_ev_alloc *ev)
+{
+	uint64_t size = ev->chunk & ~(uint64_t)CHUNK_FLAGS;
+	uint64_t head = ev->chunk & CHUNK_MMAPPED ? MAPPED_OVERHEAD : CHUNK_OVERHEAD;
+
+	if (!ev->chunk || size < head || size - head < ev->requested)
+		return MP_USABLE_UNKNOWN;
+	return size - head;
+}
+
+static void live(struct mp_model *m, const struct mp_blk *blk, int sign)
+{
+	struct mp_site_rec *site = mp_sites__rec(&m->sites, blk->site);
+
+	site->live_blocks += sign;
+	site->live_bytes += sign * (blk->end - blk->start);
+}
+
+static struct mp_transit *transit_at(struct mp_process *p, uint64_t addr)
+{
+	size_t i;
+
+	for (i = 0; i < p->nr_transits; i++)
+		if (p->transits[i].open && p->transits[i].addr == addr)
+			return &p->transits[i];
+	return NULL;
+}
+
+/* @blk was taken out of the store. */
+static void ended(struct mp_model *m, struct mp_process *p, const struct mp_blk *blk)
+{
+	struct mp_transit *t = blk->transit ? transit_at(p, blk->start) : NULL;
+
+	live(m, blk, -1);
+	mp_sites__rec(&m->sites, blk->site)->frees++;
+	if (t)
+		t->open = false;
+}
+
+static int begin(struct mp_model *m, struct mp_process *p, const struct mp_ev_alloc *ev,
+		 uint32_t site, bool stayed)
+{
+	const struct mp_allocator_rec *a = allocator(p, ev->provider);
+	struct mp_site_rec *rec = mp_sites__rec(&m->sites, site);
+	struct mp_blk hit, blk = {
+		.start = ev->addr,
+		.end = ev->addr + ev->requested,
+		.usable = MP_USABLE_UNKNOWN,
+		.t_ns = ev->h.ts_ns,
+		.site = site,
+		.tid = ev->h.tid,
+		.tier = MP_TIER_UNKNOWN,
+	};
+	int err;
+
+	if (a && a->kind == MP_ALLOC_GLIBC) {
+		blk.usable = usable_of(ev);
+		blk.tier = ev->chunk & CHUNK_MMAPPED ? MP_TIER_MMAP
+			   : stayed                  ? MP_TIER_INPLACE
+						     : MP_TIER_UNKNOWN;
+	} else if (a) {
+		blk.tier = MP_TIER_OTHER;
+	}
+	while ((err = mp_blocks__add(&p->blocks, &blk, &hit)) == 1) {
+		/* a block in transit was given back inside realloc: no free of it is missing */
+		m->loss.frees_lost += !hit.transit;
+		ended(m, p, &hit);
+	}
+	if (err)
+		return err;
+	live(m, &blk, 1);
+	if (!rec->calls++)
+		rec->fn = ev->fn;
+	rec->requested_bytes += ev->requested;
+	rec->tiers[blk.tier]++;
+	m->tiers[blk.tier].calls++;
+	m->tiers[blk.tier].bytes += ev->requested;
+	return mp_ranges__note_block(&p->ranges, ev->addr);
+}
+
+/* A block that no address space could hold is as good as a failed call. */
+static bool impossible(const struct mp_ev_alloc *ev)
+{
+	return ev->addr >= MP_ADDR_END || ev->requested > MP_ADDR_END - ev->addr;
+}
+
+int mp_on_alloc(struct mp_model *m, struct mp_process *p, const struct mp_ev_alloc *ev)
+{
+	uint32_t site;
+
+	if (mp_process_site(m, p, ev->caller, &site))
+		return -ENOMEM;
+	if (!ev->addr || impossible(ev)) {
+		mp_sites__rec(&m->sites, site)->failed++;
+		return 0;
+	}
+	return begin(m, p, ev, site, false);
+}
+
+int mp_on_free(struct mp_model *m, struct mp_process *p, const struct mp_ev_free *ev)
+{
+	struct mp_blk blk;
+
+	if (mp_blocks__take(&p->blocks, ev->addr, &blk))
+		ended(m, p, &blk);
+	else if (p->whole) /* else it may be older than the tracing */
+		m->loss.frees_unmatched++;
+	return 0;
+}
+
+static struct mp_transit *transit_of(struct mp_process *p, uint32_t tid)
+{
+	size_t i;
+
+	for (i = 0; i < p->nr_transits; i++)
+		if (p->transits[i].tid == tid)
+			return &p->transits[i];
+	return NULL;
+}
+
+/* The thread's entry, made if need be. One whose return was lost is used again. */
+static struct mp_transit *make_transit(struct mp_model *m, struct mp_process *p, uint32_t tid)
+{
+	struct mp_transit *t = transit_of(p, tid);
+	size_t i;
+
+	if (t)
+		return t;
+	if (p->nr_transits == MP_TRANSITS_MAX) {
+		for (i = 1; i < p->nr_transits; i++)
+			p->transits[i - 1] = p->transits[i];
+		return &p->transits[p->nr_transits - 1];
+	}
+	if (mp_mem_grow(&m->mem, &p->transits, &p->cap_transits, p->nr_transits + 1,
+			sizeof(*p->transits)))
+		return NULL;
+	return &p->transits[p->nr_transits++];
+}
+
+int mp_on_realloc(struct mp_model *m, struct mp_process *p, const struct mp_ev_free *ev)
+{
+	struct mp_transit *t = make_transit(m, p, ev->h.tid);
+	struct mp_blk blk;
+
+	if (!t)
+		return -ENOMEM;
+	*t = (struct mp_transit){ .tid = ev->h.tid, .addr = ev->addr };
+	if (mp_blocks__start(&p->blocks, ev->addr, &blk)) {
+		mp_blocks__set_transit(&p->blocks, ev->addr, true);
+		t->open = true;
+	} else if (p->whole) {
+		m->loss.frees_unmatched++;
+	}
+	return 0;
+}
+
+/* Takes the thread's transit entry away. True if the old block is this realloc's to end. */
+static bool arrive(struct mp_process *p, const struct mp_ev_realloc_done *ev)
+{
+	struct mp_transit *t = transit_of(p, ev->a.h.tid);
+	struct mp_blk blk;
+	bool mine;
+
+	if (t && t->addr == ev->old) {
+		mine = t->open;
+		*t = p->transits[--p->nr_transits];
+		return mine;
+	}
+	/* the entry was lost */
+	return mp_blocks__start(&p->blocks, ev->old, &blk) && !blk.transit;
+}
+
+int mp_on_realloc_done(struct mp_model *m, struct mp_process *p,
+		       const struct mp_ev_realloc_done *ev)
+{
+	bool mine = arrive(p, ev);
+	struct mp_blk blk;
+	uint32_t site;
+
+	if (mp_process_site(m, p, ev->a.caller, &site))
+		return -ENOMEM;
+	if ((!ev->a.addr && ev->a.requested) || impossible(&ev->a)) {
+		mp_sites__rec(&m->sites, site)->failed++;
+		if (mine)
+			mp_blocks__set_transit(&p->blocks, ev->old, false);
+		return 0;
+	}
+	if (mine && mp_blocks__take(&p->blocks, ev->old, &blk)) {
+		blk.transit = false;
+		ended(m, p, &blk);
+	}
+	return ev->a.addr ? begin(m, p, &ev->a, site, ev->a.addr == ev->old) : 0;
+}
+
+static int for_all(struct mp_model *m, struct mp_process *p, int sign)
+{
+	struct mp_blocks_iter it;
+	struct mp_blk blk;
+
+	if (mp_blocks_iter__init(&it, &p->blocks))
+		return -ENOMEM;
+	while (mp_blocks_iter__next(&it, &blk))
+		live(m, &blk, sign);
+	mp_blocks_iter__fini(&it);
+	return 0;
+}
+
+int mp_heap_uncount(struct mp_model *m, struct mp_process *p)
+{
+	return for_all(m, p, -1);
+}
+
+int mp_heap_count(struct mp_model *m, struct mp_process *p)
+{
+	return for_all(m, p, 1);
+}

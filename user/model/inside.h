@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The model from inside: its state, and how the files of this room call each other. */
+#ifndef MP_MODEL_INSIDE_H
+#define MP_MODEL_INSIDE_H
+
+#include "model/process.h"
+#include "model/strings.h"
+
+#define MP_SITE_CACHE  4096 /* entries, a power of two: about the hot callers of a large program */
+#define MP_LAST_FAULTS 64
+#define MP_STRAY_FREES 256
+
+struct mp_site_cached {
+	uint64_t maps; /* mp_process.maps; never 0 */
+	uint64_t caller;
+	uint32_t site;
+};
+
+/* A fault whose folio's other pages follow in a MP_EV_PAGES of the same thread. */
+struct mp_last_fault {
+	uint32_t tgid, tid;
+	struct mp_page_rec rec; /* order 0: nothing is awaited */
+};
+
+/* Pages that were freed while nobody was known to map them. */
+struct mp_stray_free {
+	uint64_t pfn, nr, ts_ns;
+};
+
+struct mp_model {
+	struct mp_mem mem, block_mem;
+	struct mp_strings strings;
+	struct mp_sites sites;
+	struct mp_ledger ledger;
+
+	struct mp_process **procs; /* in order of appearance; none ever leaves */
+	size_t nr_procs, cap_procs;
+	struct mp_map by_tgid;   /* the latest of that number */
+	struct mp_map parents;   /* of children not followed, by the child's number */
+	struct mp_process *last; /* a cache */
+	uint64_t generation;
+
+	struct mp_site_cached *site_cache;
+	struct mp_last_fault last_faults[MP_LAST_FAULTS];
+	struct mp_stray_free strays[MP_STRAY_FREES];
+	uint64_t nr_strays; /* ever */
+
+	struct mp_ev_host host; /* type 0 until it came */
+	struct mp_ev_cost cost;
+	struct mp_loss loss;
+	struct {
+		uint64_t calls, bytes;
+	} tiers[MP_TIER_NR];
+	uint64_t first_ns, last_ns;
+	bool begun;
+};
+
+/* All functions below return 0 or -ENOMEM unless told otherwise. */
+
+/* process.c: the process a tgid means now; it is made on first sight. NULL without memory. */
+struct mp_process *mp_process_of(struct mp_model *m, uint32_t tgid);
+/* A new process of that number, whatever was known of an older one. NULL without memory. */
+struct mp_process *mp_process_new(struct mp_model *m, uint32_t tgid);
+void mp_process_free(struct mp_model *m, struct mp_process *p);
+void mp_process_clear_allocators(struct mp_model *m, struct mp_process *p);
+/* The site of a code address as the process maps it now. @addr 0 is site 0. */
+int mp_process_site(struct mp_model *m, struct mp_process *p, uint64_t addr, uint32_t *site);
+/* The key and place of @addr if it lies in a file that is known; else they stay as they are. */
+bool mp_place_in(const struct mp_process *p, uint64_t addr, struct mp_site_key *key,
+		 struct mp_place *place);
+/* Code may lie elsewhere from now on. */
+void mp_process_remap(struct mp_model *m, struct mp_process *p);
+
+/* heap.c */
+int mp_on_alloc(struct mp_model *m, struct mp_process *p, const struct mp_ev_alloc *ev);
+int mp_on_free(struct mp_model *m, struct mp_process *p, const struct mp_ev_free *ev);
+int mp_on_realloc(struct mp_model *m, struct mp_process *p, const struct mp_ev_free *ev);
+int mp_on_realloc_done(struct mp_model *m, struct mp_process *p,
+		       const struct mp_ev_realloc_done *ev);
+/* The live counts of sites lose (exec) or gain (fork) every block of @p. */
+int mp_heap_uncount(struct mp_model *m, struct mp_process *p);
+int mp_heap_count(struct mp_model *m, struct mp_process *p);
+
+/* faults.c */
+int mp_on_fault(struct mp_model *m, struct mp_process *p, const struct mp_ev_fault *ev);
+/* The fault that a folio's MP_EV_PAGES belongs to, or NULL. */
+const struct mp_page_rec *mp_last_fault(struct mp_model *m, const struct mp_ev *h);
+
+/* arrivals.c */
+int mp_on_pages(struct mp_model *m, struct mp_process *p, const struct mp_ev_pages *ev);
+int mp_on_page_free(struct mp_model *m, const struct mp_ev_page_free *ev);
+
+/* syscalls.c */
+int mp_on_range(struct mp_model *m, struct mp_process *p, const struct mp_ev_range *ev);
+/* Repeats on the VMAs what system calls did after @since_ns. */
+int mp_replay_vmas(struct mp_model *m, struct mp_process *p, uint64_t since_ns);
+/* Did a system call change what [start, end) maps after @since_ns? */
+bool mp_changed_since(const struct mp_process *p, uint64_t start, uint64_t end, uint64_t since_ns);
+
+/* life.c */
+int mp_on_fork(struct mp_model *m, struct mp_process *p, const struct mp_ev_fork *ev);
+int mp_on_exec(struct mp_model *m, struct mp_process *p, const struct mp_ev_exec *ev);
+int mp_on_exit(struct mp_model *m, struct mp_process *p, const struct mp_ev_exit *ev);
+
+/* facts.c: what the user side read */
+int mp_on_proc(struct mp_model *m, struct mp_process *p, const struct mp_ev_proc *ev);
+int mp_on_maps(struct mp_model *m, struct mp_process *p, const struct mp_ev_maps *ev);
+int mp_on_map(struct mp_model *m, struct mp_process *p, const struct mp_ev_map *ev);
+int mp_on_allocator(struct mp_model *m, struct mp_process *p, const struct mp_ev_allocator *ev);
+int mp_on_probe(struct mp_model *m, struct mp_process *p, const struct mp_ev_probe *ev);
+void mp_on_instant(struct mp_model *m, const struct mp_ev_instant *ev);
+void mp_on_gap(struct mp_model *m, const struct mp_ev_gap *ev);
+void mp_on_loss(struct mp_model *m, const struct mp_ev_loss *ev);
+
+/* check.c, for tests: NULL, or what does not hold. */
+const char *mp_model_check(struct mp_model *m);
+
+#endif

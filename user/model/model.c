@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The model's life, and which event goes where. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/inside.h"
+
+struct mp_model *mp_model__new(void)
+{
+	struct mp_model *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return NULL;
+	m->block_mem.parent = &m->mem;
+	m->by_tgid.mem = &m->mem;
+	m->parents.mem = &m->mem;
+	m->loss.module_mismatch_pages = MP_UNKNOWN;
+	mp_strings__init(&m->strings, &m->mem);
+	mp_ledger__init(&m->ledger, &m->mem);
+	m->site_cache = mp_mem_zalloc(&m->mem, MP_SITE_CACHE * sizeof(*m->site_cache));
+	if (!m->site_cache || mp_sites__init(&m->sites, &m->mem)) {
+		mp_model__free(m);
+		errno = ENOMEM;
+		return NULL;
+	}
+	return m;
+}
+
+void mp_model__free(struct mp_model *m)
+{
+	if (!m)
+		return;
+	while (m->nr_procs)
+		mp_process_free(m, m->procs[--m->nr_procs]);
+	mp_mem_free(&m->mem, m->procs);
+	mp_map__fini(&m->by_tgid);
+	mp_map__fini(&m->parents);
+	mp_ledger__fini(&m->ledger);
+	mp_sites__fini(&m->sites);
+	mp_strings__fini(&m->strings);
+	mp_mem_free(&m->mem, m->site_cache);
+	free(m);
+}
+
+void mp_model__limit(struct mp_model *m, size_t bytes)
+{
+	m->mem.limit = bytes;
+}
+
+uint64_t mp_model__live_blocks(const struct mp_model *m)
+{
+	uint64_t n = 0;
+	size_t i;
+
+	for (i = 0; i < m->nr_procs; i++)
+		n += m->procs[i]->blocks.n;
+	return n;
+}
+
+uint64_t mp_model__block_bytes(const struct mp_model *m)
+{
+	return m->block_mem.used;
+}
+
+/* Events about the whole machine or the tracing itself. */
+static bool apply_global(struct mp_model *m, const struct mp_ev *ev)
+{
+	switch (ev->type) {
+	case MP_EV_PAGE_FREE:
+		mp_on_page_free(m, (const struct mp_ev_page_free *)ev);
+		return true;
+	case MP_EV_GAP:
+		mp_on_gap(m, (const struct mp_ev_gap *)ev);
+		return true;
+	case MP_EV_HOST:
+		m->host = *(const struct mp_ev_host *)ev;
+		return true;
+	case MP_EV_INSTANT:
+		mp_on_instant(m, (const struct mp_ev_instant *)ev);
+		return true;
+	case MP_EV_LOSS:
+		mp_on_loss(m, (const struct mp_ev_loss *)ev);
+		return true;
+	case MP_EV_COST:
+		m->cost = *(const struct mp_ev_cost *)ev;
+		return true;
+	}
+	return false;
+}
+
+/* Events that hold even where the last process of that number has exited. */
+static bool revives(const struct mp_ev *ev)
+{
+	return ev->type == MP_EV_PROC || ev->type == MP_EV_EXEC;
+}
+
+static int apply_read(struct mp_model *m, struct mp_process *p, const struct mp_ev *ev)
+{
+	switch (ev->type) {
+	case MP_EV_PROC:
+		return mp_on_proc(m, p, (const struct mp_ev_proc *)ev);
+	case MP_EV_MAPS:
+		return mp_on_maps(m, p, (const struct mp_ev_maps *)ev);
+	case MP_EV_MAP:
+		return mp_on_map(m, p, (const struct mp_ev_map *)ev);
+	case MP_EV_ALLOCATOR:
+		return mp_on_allocator(m, p, (const struct mp_ev_allocator *)ev);
+	case MP_EV_PROBE:
+		return mp_on_probe(m, p, (const struct mp_ev_probe *)ev);
+	}
+	return 0;
+}
+
+static int apply_to(struct mp_model *m, struct mp_process *p, const struct mp_ev *ev)
+{
+	switch (ev->type) {
+	case MP_EV_ALLOC:
+		return mp_on_alloc(m, p, (const struct mp_ev_alloc *)ev);
+	case MP_EV_FREE:
+		return mp_on_free(m, p, (const struct mp_ev_free *)ev);
+	case MP_EV_REALLOC:
+		return mp_on_realloc(m, p, (const struct mp_ev_free *)ev);
+	case MP_EV_REALLOC_DONE:
+		return mp_on_realloc_done(m, p, (const struct mp_ev_realloc_done *)ev);
+	case MP_EV_FAULT:
+		return mp_on_fault(m, p, (const struct mp_ev_fault *)ev);
+	case MP_EV_PAGES:
+		return mp_on_pages(m, p, (const struct mp_ev_pages *)ev);
+	case MP_EV_RANGE:
+		return mp_on_range(m, p, (const struct mp_ev_range *)ev);
+	case MP_EV_FORK:
+		return mp_on_fork(m, p, (const struct mp_ev_fork *)ev);
+	case MP_EV_EXEC:
+		return mp_on_exec(m, p, (const struct mp_ev_exec *)ev);
+	case MP_EV_EXIT:
+		return mp_on_exit(m, p, (const struct mp_ev_exit *)ev);
+	}
+	return apply_read(m, p, ev);
+}
+
+static bool known_type(unsigned int type)
+{
+	return (type >= MP_EV_GAP && type <= MP_EV_EXIT) ||
+	       (type >= MP_EV_HOST && type <= MP_EV_COST);
+}
+
+int mp_model__apply(struct mp_model *m, const struct mp_ev *ev)
+{
+	struct mp_process *p;
+
+	if (!m->begun) {
+		m->first_ns = ev->ts_ns;
+		m->begun = true;
+	}
+	if (ev->ts_ns > m->last_ns)
+		m->last_ns = ev->ts_ns;
+	if (!known_type(ev->type) || apply_global(m, ev))
+		return 0;
+	p = mp_process_of(m, ev->tgid);
+	if (!p)
+		return -ENOMEM;
+	if (p->exited && !revives(ev))
+		return 0;
+	return apply_to(m, p, ev);
+}

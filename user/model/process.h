@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One traced process, from the first event about its address space to its exit. */
+#ifndef MP_MODEL_PROCESS_H
+#define MP_MODEL_PROCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "model/blocks.h"
+#include "model/model.h"
+#include "model/pages.h"
+#include "model/ranges.h"
+#include "model/tally.h"
+
+struct mp_allocator_rec {
+	uint16_t index;
+	uint16_t kind;
+	uint8_t build_id[32];
+	uint32_t build_id_len;
+	const char *object, *version;
+	struct mp_probe *probes; /* symbols are interned */
+	size_t nr_probes, cap_probes;
+};
+
+/* A realloc that was entered and has not returned. */
+struct mp_transit {
+	uint32_t tid;
+	bool open; /* the old block still stands */
+	uint64_t addr;
+};
+#define MP_TRANSITS_MAX 256 /* threads inside realloc at once; beyond, the oldest is forgotten */
+
+/* What /proc said last, in bytes. */
+struct mp_reading {
+	bool seen;  /* a MP_EV_MAPS was completed */
+	bool known; /* the numbers below were read with it */
+	uint64_t rss, hugetlb;
+	uint64_t file, shmem; /* resident and not anonymous, by kind of VMA */
+	bool split;           /* file and shmem hold */
+};
+
+#define MP_RECENT 64
+
+struct mp_process {
+	uint32_t tgid;
+	bool exited, launched;
+	bool whole;     /* seen from its first instruction: every block ever made is known */
+	uint64_t image; /* see mp_site_key */
+	uint64_t maps;  /* generation of what code lies where: key of the site cache */
+	uint32_t kids;  /* forked, not followed, and not known to be gone */
+	uint32_t at;    /* enum mp_at */
+	uint64_t instant_ns;
+	const char *comm;
+	char *cmdline; /* words, each ended by NUL */
+	uint32_t cmdline_len;
+
+	struct mp_blocks blocks;
+	struct mp_pages pages;
+	struct mp_ranges ranges;
+	struct mp_tally tally;
+
+	struct mp_allocator_rec *allocators;
+	size_t nr_allocators, cap_allocators;
+	struct mp_transit *transits;
+	size_t nr_transits, cap_transits;
+	/*
+	 * The last system calls that changed mappings, a ring: a reading of /proc may be older than
+	 * they are, though it is told later.
+	 */
+	struct mp_ev_range *recent;
+	size_t nr_recent; /* ever */
+
+	struct mp_vma_rec *pending; /* a reading of the VMAs under way */
+	size_t nr_pending, cap_pending, want_pending;
+	struct mp_ev_maps pending_maps;
+	struct mp_reading pending_reading, reading;
+	struct mp_ev_exit exit; /* once exited */
+};
+
+#endif
