@@ -66,12 +66,13 @@ static int without_target(const struct mp_options *o, struct mp_err *err)
 
 static int with_target(struct mp_options *o, struct mp_err *err)
 {
+	static const struct mp_run_ops ops = { .sink = show };
 	bool ended = false;
 	int status = -1, rc;
 
 	if (o->seconds <= 0)
 		o->seconds = 1;
-	rc = mp_run(o, show, &ended, NULL, &status, err);
+	rc = mp_run(o, &ops, &ended, &status, err);
 	if (!rc && ended)
 		printf("the process ended while it was looked at\n");
 	return rc;

@@ -31,6 +31,7 @@ static uint64_t wall_ns(void)
 
 int mp_cmd_record(struct mp_options *o)
 {
+	static const struct mp_run_ops ops = { .sink = put };
 	struct recording r = { 0 };
 	struct mp_err err = { .exit = 0 }, close_err = { .exit = 0 };
 	int status = -1, rc, close_rc;
@@ -42,7 +43,7 @@ int mp_cmd_record(struct mp_options *o)
 	r.w = mp_writer__open(o->out, wall_ns(), mp_mono_ns(), &err);
 	if (!r.w)
 		return mp_complain(&err);
-	rc = mp_run(o, put, &r, NULL, &status, &err);
+	rc = mp_run(o, &ops, &r, &status, &err);
 	close_rc = mp_writer__close(r.w, &close_err);
 	if (close_rc)
 		return mp_complain(

@@ -87,7 +87,7 @@ static bool go_on(const struct mp_options *o, uint64_t begin_ns)
 	return !(o->seconds > 0 && mp_mono_ns() - begin_ns >= o->seconds * 1e9);
 }
 
-static int loop(struct mp_options *o, struct mp_session *s, mp_snapshot_fn snapshot, void *ctx,
+static int loop(struct mp_options *o, struct mp_session *s, const struct mp_run_ops *ops, void *ctx,
 		struct mp_err *err)
 {
 	uint64_t begin = mp_mono_ns(), last = begin;
@@ -95,9 +95,9 @@ static int loop(struct mp_options *o, struct mp_session *s, mp_snapshot_fn snaps
 
 	while (rc > 0 && go_on(o, begin)) {
 		rc = mp_session__poll(s, POLL_MS, err);
-		if (rc > 0 && snapshot_asked && snapshot) {
+		if (rc > 0 && snapshot_asked && ops->snapshot) {
 			snapshot_asked = 0;
-			rc = snapshot(ctx, s, err) ? -EIO : 1;
+			rc = ops->snapshot(ctx, s, err) ? -EIO : 1;
 		}
 		say_progress(o, begin, &last);
 	}
@@ -117,7 +117,7 @@ static void wait_for_command(const struct mp_options *o, struct mp_session *s, i
 	*status = mp_session__status(s);
 }
 
-int mp_run(struct mp_options *o, mp_emit_fn sink, void *ctx, mp_snapshot_fn snapshot, int *status,
+int mp_run(struct mp_options *o, const struct mp_run_ops *ops, void *ctx, int *status,
 	   struct mp_err *err)
 {
 	struct mp_session_opts so = {
@@ -133,7 +133,7 @@ int mp_run(struct mp_options *o, mp_emit_fn sink, void *ctx, mp_snapshot_fn snap
 	int rc;
 
 	libbpf_set_print(o->verbose > 1 ? library_says : library_is_quiet);
-	s = mp_session__new(&so, sink, ctx, err);
+	s = mp_session__new(&so, ops->sink, ctx, err);
 	if (!s)
 		return -EINVAL;
 	catch_signals();
@@ -143,11 +143,13 @@ int mp_run(struct mp_options *o, mp_emit_fn sink, void *ctx, mp_snapshot_fn snap
 		mp_fail(err, MP_EXIT_FAILED, -rc, "the command cannot be let go: %s",
 			strerror(-rc));
 	else
-		rc = loop(o, s, snapshot, ctx, err);
+		rc = loop(o, s, ops, ctx, err);
 	if (!rc)
 		rc = mp_session__instant(s, err);
 	wait_for_command(o, s, status);
 	mp_session__stop(s);
+	if (!rc && ops->finish)
+		rc = ops->finish(ctx, err);
 	mp_session__free(s);
 	return rc;
 }

@@ -7,15 +7,20 @@
 #include "collect/session.h"
 #include "model/model.h"
 
-/* Asked for by SIGUSR1: a report of this instant, tracing goes on. */
-typedef int (*mp_snapshot_fn)(void *ctx, struct mp_session *s, struct mp_err *err);
+struct mp_run_ops {
+	mp_emit_fn sink; /* every event */
+	/* Asked for by SIGUSR1: a report of this instant, tracing goes on. May be NULL. */
+	int (*snapshot)(void *ctx, struct mp_session *s, struct mp_err *err);
+	/* Tracing is over and its last instant is in the sink; probes go meanwhile. May be NULL. */
+	int (*finish)(void *ctx, struct mp_err *err);
+};
 
 /*
- * Traces as @o says, every event to @sink, until the target ends, time is up or the user stops it;
- * then reads the last instant and detaches. 0 or -errno with @err. *@status: the command's status as
- * of waitpid, -1 if none.
+ * Traces as @o says until the target ends, time is up or the user stops it; then reads the last
+ * instant, detaches and finishes. 0 or -errno with @err. *@status: the command's status as of
+ * waitpid, -1 if none.
  */
-int mp_run(struct mp_options *o, mp_emit_fn sink, void *ctx, mp_snapshot_fn snapshot, int *status,
+int mp_run(struct mp_options *o, const struct mp_run_ops *ops, void *ctx, int *status,
 	   struct mp_err *err);
 
 /* Prints @m as @o->view to -o or standard output. */

@@ -8,6 +8,7 @@
 struct tracing {
 	struct mp_options *o;
 	struct mp_model *m;
+	struct mp_loss loss;
 };
 
 static int apply(void *ctx, const struct mp_ev *ev)
@@ -27,17 +28,22 @@ static int snapshot(void *ctx, struct mp_session *s, struct mp_err *err)
 	return rc ? rc : mp_print_report(t->o, t->m, NULL, err);
 }
 
+static int finish(void *ctx, struct mp_err *err)
+{
+	struct tracing *t = ctx;
+
+	return mp_print_report(t->o, t->m, &t->loss, err);
+}
+
 int mp_cmd_trace(struct mp_options *o)
 {
-	struct tracing t = { o, mp_model__new() };
+	static const struct mp_run_ops ops = { apply, snapshot, finish };
+	struct tracing t = { .o = o, .m = mp_model__new() };
 	struct mp_err err = { .exit = 0 };
-	struct mp_loss loss = { 0 };
 	int status = -1, rc;
 
-	rc = t.m ? mp_run(o, apply, &t, snapshot, &status, &err)
+	rc = t.m ? mp_run(o, &ops, &t, &status, &err)
 		 : mp_fail(&err, MP_EXIT_FAILED, ENOMEM, "no memory");
-	if (!rc)
-		rc = mp_print_report(o, t.m, &loss, &err);
 	mp_model__free(t.m);
-	return rc ? mp_complain(&err) : mp_exit_status(o, status, &loss);
+	return rc ? mp_complain(&err) : mp_exit_status(o, status, &t.loss);
 }

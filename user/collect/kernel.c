@@ -217,11 +217,16 @@ void mp_kernel_own(struct mp_kernel *k, const struct mp_ev_pages *ev)
 	}
 }
 
-static void unload(struct mp_kernel *k)
+void mp_kernel_detach(struct mp_kernel *k)
 {
 	for (size_t i = 0; i < k->nr_links; i++)
 		mp_closer__close(k->closer, k->links[i], -1);
 	k->nr_links = 0;
+}
+
+static void unload(struct mp_kernel *k)
+{
+	mp_kernel_detach(k);
 	if (k->owned)
 		munmap(k->owned, k->owned_bytes);
 	k->owned = NULL;

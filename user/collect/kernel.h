@@ -43,6 +43,8 @@ struct mp_stage {
  */
 int mp_kernel_open(struct mp_kernel *k, uint32_t ring_bytes, bool follow, enum mp_row row,
 		   struct mp_err *err);
+/* Begins to take everything off, without waiting for it. */
+void mp_kernel_detach(struct mp_kernel *k);
 void mp_kernel_close(struct mp_kernel *k);
 
 /* Events of @tgid's address space are sent from now on. */

@@ -448,6 +448,7 @@ void mp_session__stop(struct mp_session *s)
 	s->probes = NULL;
 	mp_launch__free(s->launch);
 	s->launch = NULL;
+	mp_kernel_detach(&s->k);
 }
 
 void mp_session__free(struct mp_session *s)

@@ -47,7 +47,7 @@ int mp_session__instant(struct mp_session *s, struct mp_err *err);
 /* The launched command's status as of waitpid; -1 if none was launched or it has not ended. */
 int mp_session__status(const struct mp_session *s);
 
-/* No more probe hits from here on; losses and costs are told. */
+/* Nothing more is traced; what is attached goes while the caller does something else. */
 void mp_session__stop(struct mp_session *s);
 void mp_session__free(struct mp_session *s);
 
