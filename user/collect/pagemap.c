@@ -204,7 +204,6 @@ static int send_tool_pages(struct reader *r, uint64_t addr, uint64_t *e, size_t 
 		if (!(e[i] & MP_PAGE_ANON))
 			continue;
 		ret = send_run(r, MP_SRC_TOOL, addr + i * MP_PAGE_SIZE, 1, e[i]);
-		e[i] = 0;
 	}
 	return ret;
 }
