@@ -41,6 +41,7 @@ int mp_newtask(struct bpf_raw_tracepoint_args *ctx)
 	if (flags & CLONE_VM) {
 		child.owner = p->owner;
 		child.flags = MP_PROC_VFORK;
+		child.mm = (u64)BPF_CORE_READ(task, mm);
 		bpf_map_update_elem(&procs, &tgid, &child, BPF_ANY);
 		return 0;
 	}
@@ -55,7 +56,7 @@ int mp_newtask(struct bpf_raw_tracepoint_args *ctx)
 SEC("raw_tp/sched_process_exec")
 int mp_exec(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct mp_proc_val *p = mp_current();
+	struct mp_proc_val *p = mp_known();
 	struct mp_ev_exec *ev;
 	u32 tgid = mp_tgid();
 
@@ -161,7 +162,7 @@ SEC("raw_tp/sched_process_exit")
 int mp_exit(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct task_struct *task = (void *)ctx->args[0];
-	struct mp_proc_val *p = mp_current();
+	struct mp_proc_val *p = mp_known();
 	u32 tid = (u32)bpf_get_current_pid_tgid(), tgid = mp_tgid();
 	u64 mm;
 

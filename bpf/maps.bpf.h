@@ -98,12 +98,27 @@ static __always_inline u32 mp_tgid(void)
 	return bpf_get_current_pid_tgid() >> 32;
 }
 
-/* The traced process whose address space the current task runs in, or NULL. */
-static __always_inline struct mp_proc_val *mp_current(void)
+/* What is known of the current process, or NULL if it is not traced. */
+static __always_inline struct mp_proc_val *mp_known(void)
 {
 	u32 tgid = mp_tgid();
 
 	return bpf_map_lookup_elem(&procs, &tgid);
+}
+
+/*
+ * The traced process whose address space the current task runs in, or NULL. A vfork child leaves its
+ * parent's in the middle of execve, some faults before sched_process_exec tells.
+ */
+static __always_inline struct mp_proc_val *mp_current(void)
+{
+	struct mp_proc_val *p = mp_known();
+	struct task_struct *task;
+
+	if (!p || !(p->flags & MP_PROC_VFORK))
+		return p;
+	task = (void *)bpf_get_current_task();
+	return (u64)BPF_CORE_READ(task, mm) == p->mm ? p : NULL;
 }
 
 /* The current task's address space is @p's; told once, and again after exec. */

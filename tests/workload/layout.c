@@ -244,8 +244,7 @@ static void scenario_zero(void)
 static void scenario_zero_written(void)
 {
 	touch(zero_block, MIB / 2);
-	truth_expect(truth_at(zero_block) + TRUTH_PAGE, MIB / 2 - TRUTH_PAGE, "cow", "user",
-		     "fault");
+	truth_expect(truth_at(zero_block) + TRUTH_PAGE, MIB / 2, "cow", "user", "fault");
 	touch(zero_map, MIB / 4);
 	truth_expect(truth_at(zero_map), MIB / 4, "cow", "user", "fault");
 }
@@ -262,8 +261,8 @@ static void scenario_readsys(void)
 	fd = truth_open("/dev/zero");
 	must(read(fd, truth_at(block) + MIB, MIB) != MIB, "read");
 	close(fd);
-	truth_expect(truth_at(block) + TRUTH_PAGE, 15 * KIB, "anon", "kernel", "fault");
-	truth_expect(truth_at(block) + MIB, MIB, "anon", "kernel", "fault");
+	truth_expect(truth_at(block) + TRUTH_PAGE, 15 * KIB, "anon|thp", "kernel", "fault");
+	truth_expect(truth_at(block) + MIB, MIB, "anon|thp", "kernel", "fault");
 }
 
 static void scenario_populate(void)

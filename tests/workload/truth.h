@@ -159,7 +159,10 @@ static void truth_say_page(int kpf, const struct truth_vma *v, uint64_t addr, ui
 		truth_say("page %#" PRIx64 " 0 swapped 0\n", addr);
 		return;
 	}
-	if (!(e & PM_PRESENT) || (e & PM_FILE))
+	if (!(e & PM_PRESENT))
+		return;
+	/* the huge zero page belongs to no process, and is told as if it were a file's */
+	if ((e & PM_FILE) && (v->file || !truth_is_zero(kpf, pfn)))
 		return;
 	if (!pfn) {
 		truth->failed = 1;

@@ -89,7 +89,7 @@ int mp_ranges__note_block(struct mp_ranges *r, uint64_t addr)
 		span = &map->span;
 		mp_sites__rec(r->sites, map->site)->mapped_bytes -=
 			counted(map, span->start, span->end);
-		map->heap = true;
+		map->heap = !map->in_fn;
 	} else {
 		span = mp_omap__at(&r->heaps, addr);
 		if (!span) {
@@ -164,10 +164,11 @@ int mp_ranges__put_vma(struct mp_ranges *r, const struct mp_vma_rec *vma)
 	return mp_omap__insert(&r->vmas, &copy) ? 0 : -ENOMEM;
 }
 
+/* Growths only: what is no heap yet may become one piece by piece. */
 static bool alike(const struct mp_mapping *a, const struct mp_mapping *b)
 {
 	return a->span.end == b->span.start && a->site == b->site && a->flags == b->flags &&
-	       a->op == b->op && a->in_fn == b->in_fn && a->anon == b->anon && a->heap == b->heap;
+	       a->op == b->op && a->in_fn && a->in_fn == b->in_fn && a->anon == b->anon;
 }
 
 int mp_ranges__put_mapping(struct mp_ranges *r, const struct mp_mapping *map)
