@@ -439,6 +439,7 @@ static void scenario_mthp(void)
 		truth_expect(p + at, 64 * KIB, "mthp", "user", "fault");
 	}
 	read_pages(p + HUGE, 64 * KIB);
+	truth_expect(p + HUGE, 64 * KIB, "zero", "user", "fault");
 	must(madvise(p + 16 * KIB, 32 * KIB, MADV_DONTNEED), "MADV_DONTNEED");
 }
 
@@ -449,11 +450,18 @@ static void wait_for_byte(int fd)
 	must(read(fd, &word, 1) != 1, "pipe");
 }
 
+static void tell_byte(int fd)
+{
+	must(write(fd, "c", 1) != 1, "pipe");
+}
+
 static void fork_child(char *p, int to_parent, int from_parent)
 {
 	write_pages(p + 3 * MIB, MIB / 2);
+	tell_byte(to_parent);
+	wait_for_byte(from_parent);
 	truth_dump("fork_child", ".child");
-	must(write(to_parent, "c", 1) != 1, "pipe");
+	tell_byte(to_parent);
 	wait_for_byte(from_parent);
 	_exit(0);
 }
@@ -473,9 +481,11 @@ static void scenario_fork(void)
 		fork_child(p, up[1], down[0]);
 	wait_for_byte(up[0]);
 	touch(block, MIB);
+	tell_byte(down[1]);
+	wait_for_byte(up[0]);
 	truth_expect(p + TRUTH_PAGE, MIB - TRUTH_PAGE, "cow", "user", "fault");
 	truth_barrier("fork");
-	must(write(down[1], "c", 1) != 1, "pipe");
+	tell_byte(down[1]);
 	must(waitpid(child, &status, 0) != child || status, "child");
 	write_pages(p + MIB, MIB);
 	for (int i = 0; i < 2; i++) {
