@@ -80,7 +80,7 @@ static __always_inline u64 requested(u32 fn, struct mp_regs *r)
 	}
 }
 
-static __always_inline void send_free(u16 type, u32 tgid, u64 addr, u64 cookie)
+static __always_inline void send_free(u16 type, u32 tgid, u64 addr, u64 sp, u64 cookie)
 {
 	struct mp_ev_free *ev = mp_reserve(sizeof(*ev));
 
@@ -88,6 +88,8 @@ static __always_inline void send_free(u16 type, u32 tgid, u64 addr, u64 cookie)
 		return;
 	mp_head(&ev->h, type, sizeof(*ev), tgid);
 	ev->addr = addr;
+	ev->caller = 0;
+	bpf_probe_read_user(&ev->caller, 8, (void *)sp);
 	ev->stack = 0;
 	ev->provider = MP_COOKIE_PROVIDER(cookie);
 	ev->fn = MP_COOKIE_FN(cookie);
@@ -136,7 +138,7 @@ int mp_alloc_ent(struct mp_regs *r)
 	} else if (fn == MP_FN_REALLOC || fn == MP_FN_REALLOCARRAY) {
 		f->arg = r->rdi;
 		if (f->arg)
-			send_free(MP_EV_REALLOC, p->owner, f->arg, cookie);
+			send_free(MP_EV_REALLOC, p->owner, f->arg, r->rsp, cookie);
 	}
 	return 0;
 }
@@ -237,7 +239,7 @@ int mp_free_ent(struct mp_regs *r)
 
 	mp_hit(MP_COOKIE_INDEX(cookie));
 	if (p && r->rdi)
-		send_free(MP_EV_FREE, p->owner, r->rdi, cookie);
+		send_free(MP_EV_FREE, p->owner, r->rdi, r->rsp, cookie);
 	return 0;
 }
 

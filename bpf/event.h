@@ -99,12 +99,13 @@ _Static_assert(sizeof(struct mp_ev_alloc) == 64, "wire format");
 struct mp_ev_free {
 	struct mp_ev h;
 	__u64 addr;
+	__u64 caller; /* return address */
 	__u32 stack;
 	__u16 provider;
 	__u8 fn;
 	__u8 pad;
 };
-_Static_assert(sizeof(struct mp_ev_free) == 40, "wire format");
+_Static_assert(sizeof(struct mp_ev_free) == 48, "wire format");
 
 /*
  * MP_EV_REALLOC_DONE: closes the MP_EV_REALLOC of the same thread with the same @old.

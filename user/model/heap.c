@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Blocks begin and end. */
 #include <errno.h>
+#include <string.h>
 
 #include "model/inside.h"
 
@@ -119,13 +120,29 @@ int mp_on_alloc(struct mp_model *m, struct mp_process *p, const struct mp_ev_all
 	return begin(m, p, ev, site, false);
 }
 
+/*
+ * A free() by the allocator's own code, of what it took without malloc(): glibc ends a thread's cache
+ * so (malloc.c, tcache_thread_shutdown). The rest of libc calls free() from the same object, so a
+ * block of its own that was missed is missed here too.
+ */
+static bool by_allocator(const struct mp_process *p, uint64_t caller)
+{
+	const struct mp_vma_rec *vma = mp_ranges__vma(&p->ranges, caller);
+
+	for (size_t i = 0; vma && i < p->nr_allocators; i++)
+		if (!strcmp(p->allocators[i].object, vma->name))
+			return true;
+	return false;
+}
+
 int mp_on_free(struct mp_model *m, struct mp_process *p, const struct mp_ev_free *ev)
 {
 	struct mp_blk blk;
 
 	if (mp_blocks__take(&p->blocks, ev->addr, &blk))
 		ended(m, p, &blk);
-	else if (p->whole) /* else it may be older than the tracing */
+	else if (p->whole &&
+		 !by_allocator(p, ev->caller)) /* else it may be older than the tracing */
 		m->loss.frees_unmatched++;
 	return 0;
 }
