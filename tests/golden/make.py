@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Writes small traces, byte by byte as docs/FORMAT.md has them: a second writer of the format.
+
+usage: make.py DIRECTORY
+
+The numbers a report of each must show are said beside it, and checked by tests/golden/run.
+"""
+import os
+import struct
+import sys
+
+PAGE = 4096
+MIB = 1 << 20
+PRESENT, ANON, ZERO, HUGE = 1 << 63, 1 << 62, 1 << 61, 1 << 59
+UNREAD = (1 << 64) - 1
+(GAP, ALLOC, FREE, REALLOC, REALLOC_DONE, FAULT, PAGES, PAGE_FREE, RANGE, FORK, EXEC, EXIT) = range(1, 13)
+(HOST, PROC, MAPS, MAP, ALLOCATOR, PROBE, INSTANT, LOSS, COST) = range(32, 41)
+MALLOC, CALLOC, REALLOC_FN, FREE_FN = 1, 2, 3, 11
+WRITE, WALKED, IS_PRESENT, IS_ANON, IS_ZERO = 1, 1 << 5, 1 << 6, 1 << 7, 1 << 8
+IN_ALLOC, TIMED, FROM_ALLOC, KIND_KNOWN = 1 << 10, 1 << 11, 1 << 12, 1 << 13
+BRK, MMAP, MUNMAP = 1, 2, 3
+
+
+def text(s, size=None):
+    """NUL terminated, padded to @size or to a multiple of 8"""
+    b = s.encode() + b"\0"
+    return b.ljust(size if size else (len(b) + 7) // 8 * 8, b"\0")
+
+
+class Trace:
+    def __init__(self, tgid=4242):
+        self.bytes = b"MPTRACE\n" + struct.pack("=IIQQ", 1, 0x01020304, 10**18, 0)
+        self.now = 1000000
+        self.tgid = tgid
+
+    def event(self, kind, body, tid=None, tgid=None):
+        self.now += 1000
+        tgid = self.tgid if tgid is None else tgid
+        head = struct.pack("=HHIQII", kind, 24 + len(body), 0, self.now, tgid, tgid if tid is None else tid)
+        assert len(body) % 8 == 0
+        self.bytes += head + body
+
+    def host(self):
+        self.event(HOST, struct.pack("=6I", 4096, 3, 1, 1, 0, 2) + text("6.18.0-test", 64), 0, 0)
+
+    def proc(self, comm, *argv, launched=1):
+        line = b"".join(a.encode() + b"\0" for a in argv)
+        padded = line.ljust((len(line) + 7) // 8 * 8, b"\0")
+        self.event(PROC, text(comm, 16) + struct.pack("=II", launched, len(line)) + padded, 0)
+
+    def maps(self, rss, rows):
+        """rows: (start, end, perms, kind, name, rss, anon)"""
+        self.event(MAPS, struct.pack("=IIQQQ", len(rows), 1, rss, 0, self.now), 0)
+        for start, end, perms, kind, name, vma_rss, anon in rows:
+            ino = 77 if kind == 4 else 0
+            self.event(MAP, struct.pack("=QQQQIIQQQBBHI", start, end, 0, ino, 8 if ino else 0, 1 if ino else 0,
+                                        vma_rss, anon, 0, perms, kind, len(name.encode()), 0) + text(name), 0)
+
+    def allocator(self):
+        self.event(ALLOCATOR, struct.pack("=HHI", 0, 1, 4) + b"\xde\xad\xbe\xef".ljust(32, b"\0") +
+                   text("2.36", 32) + text("/lib/libc.so.6"), 0)
+        self.event(PROBE, struct.pack("=HBBIQQ", 0, 1, MALLOC, 4, 0x9a0c4, 3) + text("malloc", 64), 0)
+
+    def alloc(self, addr, requested, caller, fn=MALLOC, chunk=0):
+        self.event(ALLOC, struct.pack("=QQQQIHBB", addr, requested, chunk, caller, 0, 0, fn, 0))
+
+    def free(self, addr):
+        self.event(FREE, struct.pack("=QIHBB", addr, 0, 0, FREE_FN, 0))
+
+    def realloc(self, old, addr, requested, caller):
+        self.event(REALLOC, struct.pack("=QIHBB", old, 0, 0, REALLOC_FN, 0))
+        self.event(REALLOC_DONE, struct.pack("=QQQQIHBBQ", addr, requested, 0, caller, 0, 0, REALLOC_FN, 0, old))
+
+    def fault(self, addr, pfn, ip, more=0, ns=1000):
+        flags = WRITE | WALKED | IS_PRESENT | IS_ANON | KIND_KNOWN | TIMED | FROM_ALLOC | more
+        if more & IS_ZERO:
+            flags &= ~(WRITE | IS_ANON | FROM_ALLOC)
+        self.event(FAULT, struct.pack("=QQQQIIIIIHBBhBBI", addr, ip, pfn, 0, ns, ns // 4, flags, 0x140dca, 0, 0, 2,
+                                      0, -1, 0, 1, 0))
+
+    def pages(self, addr, entries, source, nr=None, order=0, caller=0):
+        contig = nr is not None
+        self.event(PAGES, struct.pack("=QQIBBBBQ", addr, self.now, nr if contig else len(entries), source,
+                                      int(contig), order, 0, caller) + struct.pack("=%dQ" % len(entries), *entries))
+
+    def range(self, op, addr, length, ret, caller, in_fn=0, old=0, prot=3, flags=0x22):
+        self.event(RANGE, struct.pack("=QQQqQQQIIIBBH", self.now, addr, length, ret, old, 0, caller, prot, flags, 0,
+                                      op, in_fn, 0))
+
+    def page_free(self, pfn, order=0):
+        self.event(PAGE_FREE, struct.pack("=QII", pfn, order, 0))
+
+    def loss(self, **dropped):
+        counts = [dropped.get("r%d" % i, 0) for i in range(16)]
+        self.event(LOSS, struct.pack("=17Q", *counts, 0), 0)
+
+    def cost(self, events):
+        self.event(COST, struct.pack("=8Q", events, 12, 24000, 10**9, 5 * 10**6, 3 * MIB, 6, 0), 0)
+
+    def instant(self, at=1):
+        self.event(INSTANT, struct.pack("=II", at, 0), 0)
+
+
+HEAP, BIG, TEXT = 0x1000000, 0x7F0020000000, 0x400000
+SMALL_SITE, BIG_SITE, TOUCHER = TEXT + 0x1234, TEXT + 0x1300, TEXT + 0x1400
+
+
+def vmas(heap_pages, big_pages):
+    rows = [(TEXT, TEXT + 2 * PAGE, 5, 4, "/usr/local/bin/lazy", 2 * PAGE, 0),
+            (HEAP, HEAP + 33 * PAGE, 3, 2, "[heap]", heap_pages * PAGE, heap_pages * PAGE),
+            (BIG, BIG + 25601 * PAGE, 3, 1, "", big_pages * PAGE, big_pages * PAGE)]
+    return (2 + heap_pages + big_pages) * PAGE, rows
+
+
+def lazy():
+    """100 MiB by mmap of which 3 pages are touched, one of them as zero page, and 2 blocks of
+    1000 bytes by brk on one touched page, one of them freed.
+
+    Rss 20480 = block (1000 + 8176) + the rest of the 3 pages 3112 + file 8192
+    """
+    t = Trace()
+    t.host()
+    t.proc("lazy", "/usr/local/bin/lazy", "100")
+    t.maps(2 * PAGE, [vmas(0, 0)[1][0]])
+    t.allocator()
+    t.range(BRK, HEAP + 33 * PAGE, 0, HEAP + 33 * PAGE, SMALL_SITE, MALLOC, old=HEAP)
+    t.fault(HEAP + 0x298, 0x100, TOUCHER)
+    t.alloc(HEAP + 0x2A0, 1000, SMALL_SITE, chunk=1009)
+    t.alloc(HEAP + 0x690, 1000, SMALL_SITE, chunk=1009)
+    t.free(HEAP + 0x690)
+    t.range(MMAP, 0, 25601 * PAGE, BIG, BIG_SITE, MALLOC, old=UNREAD)
+    t.fault(BIG + 8, 0x200, TOUCHER)
+    t.alloc(BIG + 16, 100 * MIB, BIG_SITE, chunk=25601 * PAGE | 2)
+    t.fault(BIG + 5 * PAGE, 0x201, TOUCHER, ns=3000)
+    t.fault(BIG + 7 * PAGE, 0x1, TOUCHER, IS_ZERO)
+    rss, rows = vmas(1, 2)
+    t.maps(rss, rows)
+    t.loss()
+    t.cost(20)
+    t.instant()
+    return t.bytes
+
+
+def attached():
+    """Attached while running: one page was there, one came later, blocks move, pages go, one
+    event was lost."""
+    t = Trace()
+    t.host()
+    t.proc("lazy", "/usr/local/bin/lazy", launched=0)
+    rss, rows = vmas(2, 0)
+    t.maps(rss, rows)
+    t.pages(HEAP, [PRESENT | ANON | 0x300, 0, PRESENT | ANON | 0x301], 3)
+    t.allocator()
+    t.free(HEAP + 0x2A0)
+    t.alloc(HEAP + PAGE + 0x10, 3 * PAGE, SMALL_SITE, CALLOC)
+    t.fault(HEAP + PAGE + 0x10, 0x400, TOUCHER)
+    t.realloc(HEAP + PAGE + 0x10, HEAP + 8 * PAGE, 5000, BIG_SITE)
+    t.pages(HEAP + 8 * PAGE, [PRESENT | ANON | 0x500], 2, nr=2)
+    t.event(GAP, struct.pack("=QII", 1, 0, 0))
+    t.page_free(0x400)
+    rss, rows = vmas(4, 0)
+    t.maps(rss, rows)
+    t.loss(r0=1)
+    t.cost(12)
+    t.instant()
+    return t.bytes
+
+
+def forked():
+    """A followed child that touches its own copy and ends, and one exec."""
+    t = Trace()
+    t.host()
+    t.proc("lazy", "/usr/local/bin/lazy")
+    t.maps(2 * PAGE, [vmas(0, 0)[1][0]])
+    t.range(BRK, HEAP + 33 * PAGE, 0, HEAP + 33 * PAGE, SMALL_SITE, MALLOC, old=HEAP)
+    t.alloc(HEAP + 16, 2 * PAGE - 16, SMALL_SITE)
+    t.fault(HEAP + 16, 0x100, TOUCHER)
+    t.fault(HEAP + PAGE, 0x101, TOUCHER)
+    t.event(FORK, struct.pack("=II", 4300, 1))
+    child = Trace(4300)
+    child.bytes, child.now = b"", t.now
+    child.fault(HEAP + 16, 0x102, TOUCHER, 2)
+    child.event(EXEC, text("other", 16))
+    child.proc("other", "/bin/other")
+    child.event(EXIT, struct.pack("=4qIiQ", 10, 20, 0, 0, 1, 0, 1000))
+    t.bytes += child.bytes
+    t.now = child.now
+    rss, rows = vmas(2, 0)
+    t.maps(rss, rows)
+    t.loss()
+    t.instant()
+    return t.bytes
+
+
+def main():
+    os.makedirs(sys.argv[1], exist_ok=True)
+    for make in (lazy, attached, forked):
+        with open(os.path.join(sys.argv[1], make.__name__ + ".mpt"), "wb") as f:
+            f.write(make())
+
+
+if __name__ == "__main__":
+    main()
