@@ -86,12 +86,9 @@ static __always_inline bool disown(u64 pfn, u32 order)
 	return was;
 }
 
-/* Runs for every page the machine frees: one bit decides. */
-SEC("raw_tp/mm_page_free")
-int mp_page_free(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline int page_free(u64 page, u32 order)
 {
-	u64 pfn = mp_page_to_pfn(ctx->args[0]);
-	u32 order = ctx->args[1];
+	u64 pfn = mp_page_to_pfn(page);
 	struct mp_proc_val *p;
 
 	if (!disown(pfn, order))
@@ -101,4 +98,21 @@ int mp_page_free(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	send_page_free(pfn, order);
 	return 0;
+}
+
+/*
+ * Runs for every page the machine frees: one bit decides. A program does not run inside itself, so an
+ * interrupt that frees pages in the middle of it would go unseen; a second one, for which the first
+ * has mostly cleared the bit, hears of those.
+ */
+SEC("raw_tp/mm_page_free")
+int mp_page_free(struct bpf_raw_tracepoint_args *ctx)
+{
+	return page_free(ctx->args[0], ctx->args[1]);
+}
+
+SEC("raw_tp/mm_page_free")
+int mp_page_free_2(struct bpf_raw_tracepoint_args *ctx)
+{
+	return page_free(ctx->args[0], ctx->args[1]);
 }

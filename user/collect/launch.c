@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "collect/launch.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,22 +16,13 @@
 
 #include <linux/kcmp.h>
 
-#include "collect/hold.h"
 #include "collect/target.h"
+#include "collect/tracees.h"
 
-#define BUCKETS      1024
 #define SYSCALL_STOP (SIGTRAP | 0x80) /* PTRACE_O_TRACESYSGOOD */
 #define FOLLOW                                                                                   \
 	(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | \
 	 PTRACE_O_TRACECLONE)
-
-/* A thread traced by ptrace. */
-struct tracee {
-	struct tracee *next; /* of its bucket */
-	pid_t tid, tgid;
-	bool holding; /* @hold is in use */
-	struct mp_hold hold;
-};
 
 struct mp_launch {
 	struct mp_launch_ops ops;
@@ -45,73 +36,13 @@ struct mp_launch {
 	bool released, over; /* CMD runs; CMD has ended */
 	int status;
 	int held_ret; /* first non-zero result of ops.held since the last poll */
-	size_t traced;
-	struct tracee *bucket[BUCKETS];
+	struct mp_tracees tracees;
 };
-
-/* ---- who is traced -------------------------------------------------------------------------- */
-
-static struct tracee **slot_of(struct mp_launch *l, pid_t tid)
-{
-	struct tracee **slot = &l->bucket[(unsigned int)tid % BUCKETS];
-
-	while (*slot && (*slot)->tid != tid)
-		slot = &(*slot)->next;
-	return slot;
-}
-
-static struct tracee *add(struct mp_launch *l, pid_t tid, pid_t tgid)
-{
-	struct tracee **slot = slot_of(l, tid);
-	struct tracee *t = calloc(1, sizeof(*t));
-
-	if (!t)
-		return NULL;
-	t->tid = tid;
-	t->tgid = tgid;
-	t->hold.linker_fd = t->hold.entry_fd = -1;
-	*slot = t;
-	l->traced++;
-	return t;
-}
-
-static void end_hold(struct tracee *t)
-{
-	if (t->holding)
-		mp_hold_end(&t->hold, t->tid);
-	t->holding = false;
-}
-
-static void forget(struct mp_launch *l, pid_t tid)
-{
-	struct tracee **slot = slot_of(l, tid), *t = *slot;
-
-	if (!t)
-		return;
-	end_hold(t);
-	*slot = t->next;
-	free(t);
-	l->traced--;
-}
-
-/* At an exec all other threads of the process are gone, and not each of them is reported. */
-static void forget_threads(struct mp_launch *l, pid_t tgid)
-{
-	for (size_t i = 0; i < BUCKETS; i++) {
-		struct tracee *t = l->bucket[i], *next;
-
-		for (; t; t = next) {
-			next = t->next;
-			if (t->tgid == tgid && t->tid != tgid)
-				forget(l, t->tid);
-		}
-	}
-}
 
 /* ---- stops ---------------------------------------------------------------------------------- */
 
 /* A tracee that was killed meanwhile does not mind; its end is reported in its own time. */
-static void resume(const struct tracee *t, int sig)
+static void resume(const struct mp_tracee *t, int sig)
 {
 	bool by_syscall = t->holding && t->hold.by_syscall;
 
@@ -124,7 +55,7 @@ static bool is_stop_signal(int sig)
 }
 
 /* After PTRACE_EVENT_STOP: a stopped process stays stopped until its SIGCONT. */
-static void resume_stop(const struct tracee *t, int sig)
+static void resume_stop(const struct mp_tracee *t, int sig)
 {
 	if (is_stop_signal(sig))
 		ptrace(PTRACE_LISTEN, t->tid, NULL, NULL);
@@ -153,7 +84,7 @@ static bool shares_memory(pid_t pid)
 static void handle_birth(struct mp_launch *l, pid_t tid, int sig)
 {
 	int64_t tgid = mp_target_status(tid, "Tgid");
-	struct tracee *t = add(l, tid, tgid > 0 ? (pid_t)tgid : tid);
+	struct mp_tracee *t = mp_tracees__add(&l->tracees, tid, tgid > 0 ? (pid_t)tgid : tid);
 
 	if (!t) { /* no memory to follow it: let it run on its own */
 		ptrace(PTRACE_DETACH, tid, NULL, NULL);
@@ -165,9 +96,9 @@ static void handle_birth(struct mp_launch *l, pid_t tid, int sig)
 }
 
 /* The instant is there: nothing of ours is left in the process before the callback runs. */
-static void arrive(struct mp_launch *l, struct tracee *t)
+static void arrive(struct mp_launch *l, struct mp_tracee *t)
 {
-	end_hold(t);
+	mp_tracee_end_hold(t);
 	if (t->tid == l->cmd && !l->released) {
 		l->arrived = true;
 		return;
@@ -176,12 +107,12 @@ static void arrive(struct mp_launch *l, struct tracee *t)
 	resume(t, 0);
 }
 
-static void handle_exec(struct mp_launch *l, struct tracee *t)
+static void handle_exec(struct mp_launch *l, struct mp_tracee *t)
 {
 	int now;
 
-	forget_threads(l, t->tgid);
-	end_hold(t);
+	mp_tracees__forget_threads(&l->tracees, t->tgid);
+	mp_tracee_end_hold(t);
 	if (mp_target_exe(t->tid, NULL) && t->tid != l->cmd) {
 		resume(t, 0); /* a 32-bit program: cannot be traced, but its children may */
 		return;
@@ -195,7 +126,7 @@ static void handle_exec(struct mp_launch *l, struct tracee *t)
 }
 
 /* A signal on its way to the process, unless it is the trap of our own breakpoint. */
-static void handle_signal(struct mp_launch *l, struct tracee *t, int sig)
+static void handle_signal(struct mp_launch *l, struct mp_tracee *t, int sig)
 {
 	if (sig != SIGTRAP || !mp_hold_is_ours(t->tid))
 		resume(t, sig);
@@ -207,7 +138,7 @@ static void handle_signal(struct mp_launch *l, struct tracee *t, int sig)
 
 static void handle_stop(struct mp_launch *l, pid_t tid, int status)
 {
-	struct tracee *t = *slot_of(l, tid);
+	struct mp_tracee *t = mp_tracees__find(&l->tracees, tid);
 	int sig = WSTOPSIG(status);
 	int event = status >> 16;
 
@@ -216,7 +147,7 @@ static void handle_stop(struct mp_launch *l, pid_t tid, int status)
 		return;
 	}
 	if (!t)
-		t = add(l, tid, tid);
+		t = mp_tracees__add(&l->tracees, tid, tid);
 	if (!t) {
 		ptrace(PTRACE_DETACH, tid, NULL, (long)(event ? 0 : sig));
 		return;
@@ -237,10 +168,10 @@ static void handle_stop(struct mp_launch *l, pid_t tid, int status)
 
 static void handle_end(struct mp_launch *l, pid_t tid, int status)
 {
-	const struct tracee *t = *slot_of(l, tid);
-	bool process = tid == l->cmd || (t && t->tgid == tid);
+	const struct mp_tracee *t = mp_tracees__find(&l->tracees, tid);
+	bool process = tid == l->cmd ? l->arrived : t && t->tgid == tid;
 
-	forget(l, tid);
+	mp_tracees__forget(&l->tracees, tid);
 	if (tid == l->cmd) {
 		l->over = true;
 		l->status = status;
@@ -382,13 +313,17 @@ static int run_to_instant(struct mp_launch *l, const char *cmd, int go_fd, int e
 /* After a failure: CMD has run nothing of its own, and nobody else knows of it. */
 static void drop_cmd(struct mp_launch *l)
 {
+	int status = 0; /* looks like an exit */
+
 	if (l->cmd && !l->over) {
 		kill(l->cmd, SIGKILL);
-		while (waitpid(l->cmd, NULL, __WALL) < 0 && errno == EINTR)
-			;
+		do {
+			if (waitpid(l->cmd, &status, __WALL) < 0 && errno != EINTR)
+				break;
+		} while (WIFSTOPPED(status));
 	}
 	if (l->cmd)
-		forget(l, l->cmd);
+		mp_tracees__forget(&l->tracees, l->cmd);
 	l->cmd = 0;
 	l->arrived = l->over = false;
 }
@@ -418,7 +353,7 @@ pid_t mp_launch__start(struct mp_launch *l, char *const argv[], bool follow, str
 	}
 	close(error[1]);
 	error[1] = -1;
-	if (!add(l, l->cmd, l->cmd))
+	if (!mp_tracees__add(&l->tracees, l->cmd, l->cmd))
 		ret = mp_fail(err, MP_EXIT_FAILED, ENOMEM,
 			      "out of memory; free some and try again");
 	else if (ptrace(PTRACE_SEIZE, l->cmd, NULL, options))
@@ -439,19 +374,19 @@ out:
 
 int mp_launch__release(struct mp_launch *l)
 {
-	const struct tracee *t;
+	const struct mp_tracee *t;
 
 	if (!l->arrived || l->released)
 		return -EINVAL;
 	l->released = true;
-	t = *slot_of(l, l->cmd);
+	t = mp_tracees__find(&l->tracees, l->cmd);
 	if (!t) /* killed while it was held */
 		return 0;
 	if (l->follow) {
 		resume(t, 0);
 	} else {
 		ptrace(PTRACE_DETACH, l->cmd, NULL, NULL);
-		forget(l, l->cmd);
+		mp_tracees__forget(&l->tracees, l->cmd);
 	}
 	return 0;
 }
@@ -473,12 +408,13 @@ static int seize_threads(struct mp_launch *l, pid_t pid, struct mp_err *err)
 	while (!ret && (entry = readdir(dir))) {
 		pid_t tid = atoi(entry->d_name);
 
-		if (tid <= 0 || *slot_of(l, tid))
+		if (tid <= 0 || mp_tracees__find(&l->tracees, tid))
 			continue;
 		if (ptrace(PTRACE_SEIZE, tid, NULL, FOLLOW) == 0) {
-			ret = add(l, tid, pid) ? 0
-					       : mp_fail(err, MP_EXIT_FAILED, ENOMEM,
-							 "out of memory; free some and try again");
+			ret = mp_tracees__add(&l->tracees, tid, pid)
+				      ? 0
+				      : mp_fail(err, MP_EXIT_FAILED, ENOMEM,
+						"out of memory; free some and try again");
 			nr++;
 		} else if (errno != ESRCH && mp_target_status(tid, "TracerPid") != getpid()) {
 			/* else it has ended, or came to us with the thread that made it */
@@ -497,7 +433,7 @@ int mp_launch__seize(struct mp_launch *l, pid_t pid, struct mp_err *err)
 	do {
 		nr = seize_threads(l, pid, err);
 	} while (nr > 0);
-	if (!nr && !*slot_of(l, pid))
+	if (!nr && !mp_tracees__find(&l->tracees, pid))
 		return seize_fail(pid, ESRCH, err);
 	return nr;
 }
@@ -551,7 +487,7 @@ bool mp_launch__ended(const struct mp_launch *l, int *status)
 
 size_t mp_launch__traced(const struct mp_launch *l)
 {
-	return l->traced;
+	return l->tracees.nr;
 }
 
 /* Detaches whatever has stopped. Only system calls, so that a signal handler may run it. */
@@ -583,9 +519,7 @@ void mp_launch__free(struct mp_launch *l)
 		return;
 	if (l->cmd && !l->released)
 		drop_cmd(l);
-	for (size_t i = 0; i < BUCKETS; i++)
-		while (l->bucket[i])
-			forget(l, l->bucket[i]->tid);
+	mp_tracees__forget_all(&l->tracees);
 	sigaction(SIGCHLD, &action, NULL);
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);
