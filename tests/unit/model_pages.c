@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Faults, readings of page tables, and pages that go. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <sys/mman.h>
+#include <cmocka.h>
+
+#include "model_feed.h"
+
+#define A   0x401000 /* callers */
+#define B   0x402000
+#define IP  0x777000 /* the toucher of feed_fault() */
+#define MEM 0x7f0000000000ULL
+
+static void reading(const struct feed_vma *vma)
+{
+	feed_maps(1, UINT64_MAX, 0, vma, 1);
+}
+
+static int kind_in(int vma_kind, int perms, uint32_t flags, int order)
+{
+	const struct feed_vma vma = {
+		.start = MEM, .end = MEM + 0x400000, .kind = vma_kind, .perms = perms
+	};
+	uint64_t addr = MEM + 0x200000;
+	int kind;
+
+	feed_begin();
+	reading(&vma);
+	feed_fault_like(1, addr, 512, flags, (struct mp_ev_fault){ .order = order });
+	feed_report();
+	for (kind = 0; kind < MP_KIND_NR; kind++)
+		if (report_vma(1, addr)->faults[kind])
+			break;
+	/* only what anonymous memory holds gets a page */
+	assert_int_equal(report_page(1, addr) != NULL,
+			 kind != MP_KIND_FILE && kind != MP_KIND_SHMEM);
+	if (report_page(1, addr))
+		assert_int_equal(report_page(1, addr)->kind, kind);
+	feed_end();
+	return kind;
+}
+
+static void kinds(void **state)
+{
+	enum { W = MP_FAULT_WRITE, P = MP_FAULT_PROT, M = MP_FAULT_MAJOR, AN = MP_FAULT_ANON };
+
+	(void)state;
+	assert_int_equal(kind_in(MP_VMA_ANON, 3, TOUCH, 0), MP_KIND_ANON);
+	assert_int_equal(kind_in(MP_VMA_HEAP, 3, TOUCH, 0), MP_KIND_ANON);
+	assert_int_equal(kind_in(MP_VMA_ANON, 3, TOUCH, 4), MP_KIND_MTHP);
+	assert_int_equal(kind_in(MP_VMA_ANON, 3, TOUCH | MP_FAULT_PMD, 9), MP_KIND_THP);
+	assert_int_equal(kind_in(MP_VMA_ANON, 3, WALKED | MP_FAULT_ZERO, 0), MP_KIND_ZERO);
+	assert_int_equal(kind_in(MP_VMA_ANON, 3, TOUCH | P, 0), MP_KIND_COW);
+	assert_int_equal(kind_in(MP_VMA_ANON, 3, WALKED | AN | M, 0), MP_KIND_SWAPIN);
+	assert_int_equal(kind_in(MP_VMA_FILE, 3, WALKED | AN | W, 0), MP_KIND_COW);
+	assert_int_equal(kind_in(MP_VMA_FILE, 3, WALKED | AN | W | M, 0), MP_KIND_COW);
+	assert_int_equal(kind_in(MP_VMA_FILE, 1, WALKED, 0), MP_KIND_FILE);
+	assert_int_equal(kind_in(MP_VMA_SHMEM, 11, WALKED | W, 0), MP_KIND_SHMEM);
+	assert_int_equal(kind_in(MP_VMA_HUGETLB, 3, TOUCH, 0), MP_KIND_FILE);
+	/* nothing but the VMA to go by */
+	assert_int_equal(kind_in(MP_VMA_FILE, 3, W, 0), MP_KIND_COW);
+	assert_int_equal(kind_in(MP_VMA_FILE, 11, W, 0), MP_KIND_FILE);
+	assert_int_equal(kind_in(MP_VMA_FILE, 3, 0, 0), MP_KIND_FILE);
+	assert_int_equal(kind_in(MP_VMA_SHMEM, 11, W, 0), MP_KIND_SHMEM);
+	assert_int_equal(kind_in(MP_VMA_ANON, 3, W, 0), MP_KIND_ANON);
+	assert_int_equal(kind_in(MP_VMA_ANON, 3, 0, 0), MP_KIND_ZERO);
+	assert_int_equal(kind_in(MP_VMA_SPECIAL, 5, 0, 0), MP_KIND_FILE);
+}
+
+static void fault_is_recorded(void **state)
+{
+	const struct mp_page *p;
+
+	(void)state;
+	feed_begin();
+	feed_fault_like(1, MEM + 0x123, 77,
+			TOUCH | MP_FAULT_TIMED | MP_FAULT_ALLOC | MP_FAULT_KERNEL,
+			(struct mp_ev_fault){ .ip = IP,
+					      .fault_ns = 900,
+					      .alloc_ns = 300,
+					      .gfp = 0xcc,
+					      .node = 1,
+					      .zone = 2 });
+	feed_report();
+	p = report_page(1, MEM);
+	assert_int_equal(p->pfn, 77);
+	assert_int_equal(p->state, MP_STATE_PRESENT);
+	assert_int_equal(p->source, MP_SRC_FAULT);
+	assert_int_equal(p->by, MP_BY_KERNEL);
+	assert_int_equal(p->fault_ns, 900);
+	assert_int_equal(p->alloc_ns, 300);
+	assert_int_equal(p->gfp, 0xcc);
+	assert_true(p->node_known);
+	assert_int_equal(p->node, 1);
+	assert_int_equal(p->zone, 2);
+	assert_int_equal(p->t_ns, feed_ns);
+	assert_int_equal(p->toucher, report_site(IP)->id);
+	feed_fault(1, MEM + PAGE, 78, TOUCH | MP_FAULT_GUP);
+	feed_report();
+	assert_int_equal(report_page(1, MEM + PAGE)->by, MP_BY_GUP);
+	assert_true(report_page(1, MEM + PAGE)->fault_ns == MP_UNKNOWN);
+	assert_true(report_page(1, MEM + PAGE)->alloc_ns == MP_UNKNOWN);
+	feed_end();
+}
+
+static void fault_without_walk(void **state)
+{
+	(void)state;
+	feed_begin();
+	feed_fault(1, MEM, 0, MP_FAULT_WRITE);
+	feed_fault(1, MEM + PAGE, 55, MP_FAULT_WRITE | MP_FAULT_ALLOC);
+	feed_fault(1, MEM + 2 * PAGE, 0, MP_FAULT_WALKED | MP_FAULT_WRITE); /* gone at once */
+	feed_report();
+	assert_int_equal(report_page(1, MEM)->pfn, 0);
+	assert_int_equal(report_page(1, MEM)->state, MP_STATE_PRESENT);
+	assert_int_equal(report_page(1, MEM + PAGE)->pfn, 55);
+	assert_null(report_page(1, MEM + 2 * PAGE));
+	feed_end();
+}
+
+static void write_after_zero_page(void **state)
+{
+	(void)state;
+	feed_begin();
+	feed_fault(1, MEM, 9, WALKED | MP_FAULT_ZERO);
+	feed_report();
+	assert_int_equal(report_page(1, MEM)->state, MP_STATE_ZERO);
+	assert_int_equal(report_proc(1)->books.zero, PAGE);
+	assert_int_equal(report_proc(1)->present_pages, 0);
+	feed_page_free(9, 0); /* the zero page is nobody's to lose */
+	feed_report();
+	assert_non_null(report_page(1, MEM));
+	feed_fault(1, MEM, 500, TOUCH | MP_FAULT_PROT);
+	feed_report();
+	assert_int_equal(report_page(1, MEM)->state, MP_STATE_PRESENT);
+	assert_int_equal(report_page(1, MEM)->pfn, 500);
+	assert_int_equal(report_page(1, MEM)->kind, MP_KIND_COW);
+	assert_int_equal(report_proc(1)->books.zero, 0);
+	feed_end();
+}
+
+static void huge_page(void **state)
+{
+	const struct mp_page *p;
+
+	(void)state;
+	feed_begin();
+	feed_fault(1, MEM + 5 * PAGE, 1024 + 5, TOUCH | MP_FAULT_PMD);
+	feed_report();
+	assert_int_equal(report_proc(1)->present_pages, 512);
+	p = report_page(1, MEM + 511 * PAGE);
+	assert_int_equal(p->pfn, 1024 + 511);
+	assert_int_equal(p->order, 9);
+	assert_int_equal(p->kind, MP_KIND_THP);
+	assert_null(report_page(1, MEM + 512 * PAGE));
+	feed_page_free(1024, 9);
+	feed_report();
+	assert_int_equal(report_proc(1)->nr_pages, 0);
+	/* huge zero page: its PFNs count up as well */
+	feed_fault(1, MEM + 7 * PAGE, 2048 + 7, WALKED | MP_FAULT_ZERO | MP_FAULT_PMD);
+	feed_report();
+	assert_int_equal(report_proc(1)->books.zero, 512 * PAGE);
+	assert_int_equal(report_page(1, MEM + 3 * PAGE)->pfn, 2048 + 3);
+	assert_int_equal(report_page(1, MEM + 3 * PAGE)->kind, MP_KIND_ZERO);
+	feed_end();
+}
+
+static void folio_follows_its_fault(void **state)
+{
+	const struct mp_page *p;
+
+	(void)state;
+	feed_begin();
+	feed_fault_like(1, MEM + 2 * PAGE, 802, TOUCH | MP_FAULT_TIMED,
+			(struct mp_ev_fault){ .ip = IP, .order = 2, .fault_ns = 1234 });
+	feed_pages(1, MP_SRC_FAULT, MEM, 0, ANON(800), 4);
+	feed_report();
+	assert_int_equal(report_proc(1)->nr_pages, 4);
+	p = report_page(1, MEM + 3 * PAGE);
+	assert_int_equal(p->pfn, 803);
+	assert_int_equal(p->kind, MP_KIND_MTHP);
+	assert_int_equal(p->order, 2);
+	assert_int_equal(p->source, MP_SRC_FAULT);
+	assert_int_equal(p->fault_ns, 1234);
+	assert_int_equal(p->toucher, report_site(IP)->id);
+	/* another thread's folio has no part in it */
+	feed_fault_like(1, MEM + 8 * PAGE, 900, TOUCH, (struct mp_ev_fault){ .ip = B });
+	feed_pages(1, MP_SRC_FAULT, MEM + 16 * PAGE, 0, ANON(950), 1);
+	feed_report();
+	assert_int_equal(report_page(1, MEM + 16 * PAGE)->toucher, 0);
+	feed_end();
+}
+
+static void lifted_protection_brings_nothing(void **state)
+{
+	uint64_t came;
+
+	(void)state;
+	feed_begin();
+	feed_pages(1, MP_SRC_SEEDED, MEM, 0, ANON(60), 1);
+	came = feed_ns;
+	feed_fault(1, MEM, 60, TOUCH | MP_FAULT_PROT);
+	feed_report();
+	assert_int_equal(report_page(1, MEM)->source, MP_SRC_SEEDED);
+	assert_int_equal(report_page(1, MEM)->t_ns, came);
+	feed_end();
+}
+
+static void freed_by_pfn(void **state)
+{
+	(void)state;
+	feed_begin();
+	feed_fault(1, MEM, 100, TOUCH);
+	feed_fault(1, MEM + PAGE, 101, TOUCH);
+	feed_fault(1, MEM + 2 * PAGE, 200, TOUCH);
+	feed_fault(1, MEM, 300, TOUCH | MP_FAULT_PROT); /* copied: 100 is not there any more */
+	feed_page_free(100, 0);
+	feed_report();
+	assert_int_equal(report_page(1, MEM)->pfn, 300);
+	feed_page_free(100, 3);
+	feed_report();
+	assert_null(report_page(1, MEM + PAGE));
+	assert_int_equal(report_proc(1)->nr_pages, 2);
+	feed_end();
+}
+
+static void seeds_do_not_outdo_events(void **state)
+{
+	uint64_t begin;
+
+	(void)state;
+	feed_begin();
+	begin = feed_ns;
+	feed_fault(1, MEM, 10, TOUCH);
+	feed_fault(1, MEM + PAGE, 11, TOUCH);
+	feed_page_free(11, 0);
+	feed_page_free(12, 0); /* of a page that nobody knew yet */
+	feed_munmap(1, MEM + 8 * PAGE, PAGE);
+	feed_pages(1, MP_SRC_SEEDED, MEM, begin, ANON(40), 1);
+	feed_pages(1, MP_SRC_SEEDED, MEM + PAGE, begin, ANON(11), 1);
+	feed_pages(1, MP_SRC_SEEDED, MEM + 2 * PAGE, begin, ANON(12), 1);
+	feed_pages(1, MP_SRC_SEEDED, MEM + 7 * PAGE, begin, ANON(17), 3);
+	feed_report();
+	assert_int_equal(report_page(1, MEM)->pfn, 10);
+	assert_null(report_page(1, MEM + PAGE));
+	assert_null(report_page(1, MEM + 2 * PAGE));
+	assert_int_equal(report_page(1, MEM + 7 * PAGE)->pfn, 17);
+	assert_null(report_page(1, MEM + 8 * PAGE));
+	assert_int_equal(report_page(1, MEM + 9 * PAGE)->pfn, 19);
+	assert_int_equal(report_page(1, MEM + 9 * PAGE)->source, MP_SRC_SEEDED);
+	assert_int_equal(report_page(1, MEM + 9 * PAGE)->kind, MP_KIND_NONE);
+	/* a reading made after all that counts */
+	feed_pages(1, MP_SRC_SEEDED, MEM, 0, ANON(41), 1);
+	feed_report();
+	assert_int_equal(report_page(1, MEM)->pfn, 41);
+	feed_end();
+}
+
+static void populated(void **state)
+{
+	(void)state;
+	feed_begin();
+	feed_fault(1, MEM, 10, TOUCH);
+	feed_pages(1, MP_SRC_POPULATE, MEM, 0, ANON(10), 3);
+	feed_pages(1, MP_SRC_POPULATE, MEM, 0, 0, 3); /* absent entries change nothing */
+	feed_report();
+	assert_int_equal(report_page(1, MEM)->source, MP_SRC_FAULT);
+	assert_int_equal(report_page(1, MEM)->kind, MP_KIND_ANON);
+	assert_int_equal(report_page(1, MEM + PAGE)->source, MP_SRC_POPULATE);
+	assert_int_equal(report_page(1, MEM + PAGE)->by, MP_BY_GUP);
+	assert_int_equal(report_page(1, MEM + 2 * PAGE)->pfn, 12);
+	feed_pages(1, MP_SRC_POPULATE, MEM + 4 * PAGE, 0, ZERO(3), 2);
+	feed_report();
+	assert_int_equal(report_page(1, MEM + 5 * PAGE)->pfn, 3);
+	assert_int_equal(report_page(1, MEM + 5 * PAGE)->state, MP_STATE_ZERO);
+	feed_end();
+}
+
+static void check_finds_what_moved(void **state)
+{
+	uint64_t begin;
+
+	(void)state;
+	feed_begin();
+	feed_fault(1, MEM, 10, TOUCH);
+	feed_fault(1, MEM + PAGE, 11, TOUCH);
+	feed_fault(1, MEM + 2 * PAGE, 3, WALKED | MP_FAULT_ZERO);
+	feed_fault(1, MEM + 3 * PAGE, 13, TOUCH);
+	feed_fault(1, MEM + 4 * PAGE, 14, TOUCH);
+	feed_pages(1, MP_SRC_CHECK, MEM, 0, ANON(10), 2);
+	assert_int_equal(feed_report()->loss.moved_unseen_pages, 0);
+	feed_pages(1, MP_SRC_CHECK, MEM, 0, ANON(20), 1);            /* migrated */
+	feed_pages(1, MP_SRC_CHECK, MEM + PAGE, 0, 0, 1);            /* gone */
+	feed_pages(1, MP_SRC_CHECK, MEM + 2 * PAGE, 0, ANON(22), 1); /* zero page no more */
+	feed_pages(1, MP_SRC_CHECK, MEM + 3 * PAGE, 0, SWAP(5), 1);
+	feed_pages(1, MP_SRC_CHECK, MEM + 9 * PAGE, 0, ANON(29), 2); /* came */
+	assert_int_equal(feed_report()->loss.moved_unseen_pages, 6);
+	assert_int_equal(report_page(1, MEM)->pfn, 20);
+	assert_int_equal(report_page(1, MEM)->source, MP_SRC_RECONCILED);
+	assert_null(report_page(1, MEM + PAGE));
+	assert_int_equal(report_page(1, MEM + 2 * PAGE)->state, MP_STATE_PRESENT);
+	assert_int_equal(report_page(1, MEM + 3 * PAGE)->state, MP_STATE_SWAPPED);
+	assert_int_equal(report_page(1, MEM + 3 * PAGE)->pfn, 0);
+	assert_int_equal(report_page(1, MEM + 4 * PAGE)->source, MP_SRC_FAULT);
+	assert_int_equal(report_page(1, MEM + 10 * PAGE)->pfn, 30);
+
+	begin = feed_ns;
+	feed_fault(1, MEM, 70, TOUCH | MP_FAULT_PROT); /* after the reading, told before it */
+	feed_page_free(14, 0);
+	feed_pages(1, MP_SRC_CHECK, MEM, begin, ANON(20), 1);
+	feed_pages(1, MP_SRC_CHECK, MEM + 4 * PAGE, begin, ANON(14), 1);
+	assert_int_equal(feed_report()->loss.moved_unseen_pages, 6);
+	assert_int_equal(report_page(1, MEM)->pfn, 70);
+	assert_null(report_page(1, MEM + 4 * PAGE));
+	/* a long run of absent entries */
+	feed_pages(1, MP_SRC_CHECK, 0x10000, 0, 0, 1U << 27);
+	assert_int_equal(feed_report()->loss.moved_unseen_pages, 6);
+	feed_pages(1, MP_SRC_CHECK, MEM & ~((1ULL << 39) - 1), 0, 0, 1U << 27);
+	assert_int_equal(feed_report()->loss.moved_unseen_pages, 11);
+	assert_int_equal(report_proc(1)->nr_pages, 0);
+	feed_end();
+}
+
+static void pfn_filled_in_is_no_move(void **state)
+{
+	(void)state;
+	feed_begin();
+	feed_fault(1, MEM, 0, MP_FAULT_WRITE);
+	feed_pages(1, MP_SRC_CHECK, MEM, 0, ANON(10), 1);
+	assert_int_equal(feed_report()->loss.moved_unseen_pages, 0);
+	assert_int_equal(report_page(1, MEM)->pfn, 10);
+	assert_int_equal(report_page(1, MEM)->source, MP_SRC_RECONCILED);
+	assert_int_equal(report_page(1, MEM)->kind, MP_KIND_ANON);
+	feed_page_free(10, 0);
+	feed_report();
+	assert_null(report_page(1, MEM));
+	feed_end();
+}
+
+static void tool_pages(void **state)
+{
+	(void)state;
+	feed_begin();
+	feed_fault(1, MEM, 10, TOUCH);
+	feed_pages(1, MP_SRC_TOOL, MEM, 0, ANON(10), 2);
+	feed_report();
+	assert_int_equal(report_page(1, MEM)->source, MP_SRC_TOOL);
+	assert_int_equal(report_proc(1)->books.tool, 2 * PAGE);
+	assert_int_equal(report_proc(1)->books.other_anon, 0);
+	feed_end();
+}
+
+static void faults_have_owners(void **state)
+{
+	const struct mp_ev_fault in_alloc = { .caller = B, .in_fn = MP_FN_CALLOC, .fault_ns = 5 };
+
+	(void)state;
+	feed_begin();
+	feed_alloc(1, MEM, 3 * PAGE + 100, A);
+	feed_fault_like(1, MEM + 3 * PAGE + 99, 10, TOUCH | MP_FAULT_TIMED | MP_FAULT_ALLOC,
+			(struct mp_ev_fault){ .fault_ns = 70, .alloc_ns = 30 });
+	feed_fault(1, MEM + 3 * PAGE + 100, 11, TOUCH); /* one byte behind it */
+	feed_fault_like(1, MEM, 12, TOUCH | MP_FAULT_IN_ALLOC | MP_FAULT_TIMED, in_alloc);
+	feed_mmap(1, MEM + (1 << 30), PAGE, B, MP_FN_MMAP);
+	feed_fault(1, MEM + (1 << 30), 13, WALKED | MP_FAULT_ZERO | MP_FAULT_KERNEL);
+	feed_mmap(1, MEM + (2 << 20), PAGE, B, MP_FN_MALLOC); /* a growth: nobody's yet */
+	feed_fault(1, MEM + (2 << 20), 14, TOUCH);
+	feed_report();
+	assert_int_equal(report_site(A)->faults[MP_KIND_ANON], 1);
+	assert_int_equal(report_site(A)->fault_ns, 70);
+	assert_int_equal(report_site(A)->alloc_ns, 30);
+	assert_int_equal(report_site(A)->timed_faults, 1);
+	assert_int_equal(report_site(B)->faults[MP_KIND_ANON], 1);
+	assert_int_equal(report_site(B)->faults[MP_KIND_ZERO], 1);
+	assert_int_equal(report_site(B)->faults_by[MP_BY_KERNEL], 1);
+	assert_int_equal(report_site(B)->faults_by[MP_BY_USER], 1);
+	assert_int_equal(report_site(B)->fault_ns, 5);
+	feed_end();
+}
+
+static void vma_faults_outlive_readings(void **state)
+{
+	const struct feed_vma one = { MEM, MEM + 8 * PAGE, .kind = MP_VMA_ANON, .perms = 3 };
+	const struct feed_vma two[] = {
+		{ MEM, MEM + 4 * PAGE, .kind = MP_VMA_ANON, .perms = 3 },
+		{ MEM + 4 * PAGE, MEM + 100 * PAGE, .kind = MP_VMA_ANON, .perms = 1 },
+	};
+	int i;
+
+	(void)state;
+	feed_begin();
+	reading(&one);
+	for (i = 0; i < 600; i++) /* more than a byte counts */
+		feed_fault(1, MEM + PAGE, 10, TOUCH);
+	feed_fault(1, MEM + 6 * PAGE, 11, TOUCH);
+	feed_maps(1, UINT64_MAX, 0, two, 2);
+	feed_report();
+	assert_int_equal(report_vma(1, MEM)->faults[MP_KIND_ANON], 600);
+	assert_int_equal(report_vma(1, MEM)->present_pages, 1);
+	assert_int_equal(report_vma(1, MEM + 4 * PAGE)->faults[MP_KIND_ANON], 1);
+	feed_munmap(1, MEM + PAGE, PAGE);
+	feed_mmap(1, MEM + PAGE, PAGE, A, 0);
+	feed_report();
+	assert_int_equal(report_vma(1, MEM + PAGE)->faults[MP_KIND_ANON], 0);
+	feed_end();
+}
+
+static void stack_grows_by_touch(void **state)
+{
+	const struct feed_vma vma = { .start = MEM,
+				      .end = MEM + 4 * PAGE,
+				      .kind = MP_VMA_STACK,
+				      .perms = 3,
+				      .name = "[stack]" };
+
+	(void)state;
+	feed_begin();
+	reading(&vma);
+	feed_fault(1, MEM - 3 * PAGE + 8, 10, TOUCH);
+	feed_report();
+	assert_int_equal(report_vma(1, MEM)->start, MEM - 3 * PAGE);
+	assert_int_equal(report_proc(1)->books.stack, PAGE);
+	feed_fault(1, MEM - (1ULL << 32), 11, TOUCH); /* too far to be a stack */
+	feed_report();
+	assert_int_equal(report_vma(1, MEM)->start, MEM - 3 * PAGE);
+	feed_end();
+}
+
+static void old_regions_are_tidied(void **state)
+{
+	uint64_t i;
+
+	(void)state;
+	feed_begin();
+	for (i = 0; i < 4000; i++) {
+		feed_fault(1, MEM + i * (1 << 20), 1000 + i, TOUCH);
+		feed_page_free(1000 + i, 0);
+		feed_ns += 100000000;
+	}
+	feed_check();
+	feed_report();
+	assert_int_equal(report_proc(1)->nr_pages, 0);
+	feed_fault(1, MEM, 5, TOUCH);
+	feed_report();
+	assert_int_equal(report_page(1, MEM)->pfn, 5);
+	feed_end();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(kinds),
+		cmocka_unit_test(fault_is_recorded),
+		cmocka_unit_test(fault_without_walk),
+		cmocka_unit_test(write_after_zero_page),
+		cmocka_unit_test(huge_page),
+		cmocka_unit_test(folio_follows_its_fault),
+		cmocka_unit_test(lifted_protection_brings_nothing),
+		cmocka_unit_test(freed_by_pfn),
+		cmocka_unit_test(seeds_do_not_outdo_events),
+		cmocka_unit_test(populated),
+		cmocka_unit_test(check_finds_what_moved),
+		cmocka_unit_test(pfn_filled_in_is_no_move),
+		cmocka_unit_test(tool_pages),
+		cmocka_unit_test(faults_have_owners),
+		cmocka_unit_test(vma_faults_outlive_readings),
+		cmocka_unit_test(stack_grows_by_touch),
+		cmocka_unit_test(old_regions_are_tidied),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
