@@ -313,7 +313,7 @@ static int run_to_instant(struct mp_launch *l, const char *cmd, int go_fd, int e
 /* After a failure: CMD has run nothing of its own, and nobody else knows of it. */
 static void drop_cmd(struct mp_launch *l)
 {
-	int status = 0; /* looks like an exit */
+	int status = W_STOPCODE(SIGSTOP);
 
 	if (l->cmd && !l->over) {
 		kill(l->cmd, SIGKILL);
