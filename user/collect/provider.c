@@ -432,8 +432,9 @@ static int by_offset(const void *a, const void *b)
 
 static bool wants(const struct mp_object *o, const struct mp_function *f, bool allocates)
 {
+	/* tcmalloc has an mmap and sbrk of its own, which programs then call instead of libc's */
 	if (f->family.flags & MP_FAMILY_WRAPPER)
-		return o->is_libc;
+		return o->is_libc || (allocates && f->exported);
 	return allocates && !(f->family.flags & MP_FAMILY_UNFIT);
 }
 
