@@ -65,19 +65,21 @@ class Trace:
     def alloc(self, addr, requested, caller, fn=MALLOC, chunk=0):
         self.event(ALLOC, struct.pack("=QQQQIHBB", addr, requested, chunk, caller, 0, 0, fn, 0))
 
-    def free(self, addr):
-        self.event(FREE, struct.pack("=QIHBB", addr, 0, 0, FREE_FN, 0))
+    def free(self, addr, caller=0x401500):
+        self.event(FREE, struct.pack("=QQIHBB", addr, caller, 0, 0, FREE_FN, 0))
 
     def realloc(self, old, addr, requested, caller):
-        self.event(REALLOC, struct.pack("=QIHBB", old, 0, 0, REALLOC_FN, 0))
+        self.event(REALLOC, struct.pack("=QQIHBB", old, caller, 0, 0, REALLOC_FN, 0))
         self.event(REALLOC_DONE, struct.pack("=QQQQIHBBQ", addr, requested, 0, caller, 0, 0, REALLOC_FN, 0, old))
 
-    def fault(self, addr, pfn, ip, more=0, ns=1000):
+    def fault(self, addr, pfn, ip, more=0, ns=1000, caller=0):
+        """@caller: the fault happened inside malloc, called from there"""
         flags = WRITE | WALKED | IS_PRESENT | IS_ANON | KIND_KNOWN | TIMED | FROM_ALLOC | more
         if more & IS_ZERO:
             flags &= ~(WRITE | IS_ANON | FROM_ALLOC)
-        self.event(FAULT, struct.pack("=QQQQIIIIIHBBhBBI", addr, ip, pfn, 0, ns, ns // 4, flags, 0x140dca, 0, 0, 2,
-                                      0, -1, 0, 1, 0))
+        flags |= IN_ALLOC if caller else 0
+        self.event(FAULT, struct.pack("=QQQQIIIIIHBBhBBIB7x", addr, ip, pfn, caller, ns, ns // 4, flags, 0x140dca,
+                                      0, 0, 2, 0, -1, MALLOC if caller else 0, 1, 0, 0))
 
     def pages(self, addr, entries, source, nr=None, order=0, caller=0):
         contig = nr is not None
@@ -104,6 +106,7 @@ class Trace:
 
 HEAP, BIG, TEXT = 0x1000000, 0x7F0020000000, 0x400000
 SMALL_SITE, BIG_SITE, TOUCHER = TEXT + 0x1234, TEXT + 0x1300, TEXT + 0x1400
+IN_LIBC = 0x7F1000001000
 
 
 def vmas(heap_pages, big_pages):
@@ -125,12 +128,12 @@ def lazy():
     t.maps(2 * PAGE, [vmas(0, 0)[1][0]])
     t.allocator()
     t.range(BRK, HEAP + 33 * PAGE, 0, HEAP + 33 * PAGE, SMALL_SITE, MALLOC, old=HEAP)
-    t.fault(HEAP + 0x298, 0x100, TOUCHER)
+    t.fault(HEAP + 0x298, 0x100, IN_LIBC, caller=SMALL_SITE)
     t.alloc(HEAP + 0x2A0, 1000, SMALL_SITE, chunk=1009)
     t.alloc(HEAP + 0x690, 1000, SMALL_SITE, chunk=1009)
     t.free(HEAP + 0x690)
     t.range(MMAP, 0, 25601 * PAGE, BIG, BIG_SITE, MALLOC, old=UNREAD)
-    t.fault(BIG + 8, 0x200, TOUCHER)
+    t.fault(BIG + 8, 0x200, IN_LIBC, caller=BIG_SITE)
     t.alloc(BIG + 16, 100 * MIB, BIG_SITE, chunk=25601 * PAGE | 2)
     t.fault(BIG + 5 * PAGE, 0x201, TOUCHER, ns=3000)
     t.fault(BIG + 7 * PAGE, 0x1, TOUCHER, IS_ZERO)

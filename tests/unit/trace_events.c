@@ -7,8 +7,8 @@
 static const struct {
 	int type, size;
 } events[] = {
-	{ MP_EV_GAP, 40 },     { MP_EV_ALLOC, 64 },        { MP_EV_FREE, 40 },
-	{ MP_EV_REALLOC, 40 }, { MP_EV_REALLOC_DONE, 72 }, { MP_EV_FAULT, 88 },
+	{ MP_EV_GAP, 40 },     { MP_EV_ALLOC, 64 },        { MP_EV_FREE, 48 },
+	{ MP_EV_REALLOC, 48 }, { MP_EV_REALLOC_DONE, 72 }, { MP_EV_FAULT, 96 },
 	{ MP_EV_PAGES, 64 },   { MP_EV_PAGE_FREE, 40 },    { MP_EV_RANGE, 96 },
 	{ MP_EV_FORK, 32 },    { MP_EV_EXEC, 40 },         { MP_EV_EXIT, 72 },
 	{ MP_EV_HOST, 112 },   { MP_EV_PROC, 56 },         { MP_EV_MAPS, 56 },
