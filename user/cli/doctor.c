@@ -13,7 +13,7 @@ static void print_kernel(struct mp_kernel *k)
 	struct utsname u;
 
 	uname(&u);
-	printf("kernel %s\n\n", u.release);
+	printf("kernel %s; faults by the %s row\n\n", u.release, mp_row_name(k->rows.row));
 	for (const struct mp_stage *st = mp_kernel_stages(k); st->stage; st++) {
 		printf("%-20s %s\n", st->stage, st->hook);
 		if (st->gap[0])

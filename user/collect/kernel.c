@@ -337,34 +337,80 @@ void mp_kernel_loss(struct mp_kernel *k, uint64_t dropped[MP_DROP_MAX], uint64_t
 	}
 }
 
+#define SYSCALL_HOOK "tracepoints of brk, mmap, munmap, mremap, madvise, mprotect, mlock"
+
+static const struct mp_stage stages_tracepoint[] = {
+	{ "heap growth", "tracepoints sys_enter_brk, sys_exit_brk",
+	  "the inside of the call: merges, refusals by reason" },
+	{ "mapping", SYSCALL_HOOK,
+	  "the moment under the lock: a range is gone at the call's exit" },
+	{ "fault start", "raw tracepoints page_fault_user, page_fault_kernel",
+	  "faults by get_user_pages (populate, mlock, ptrace) have no start" },
+	{ "fault end", "software events PAGE_FAULTS_MIN and _MAJ, then a page-table walk",
+	  "get_user_pages by another process (ptrace, process_vm_writev)" },
+	{ "kernel-filled range", "page-table walk at the system call's exit",
+	  "the fault time of these pages" },
+	{ "page allocation", "raw tracepoints mm_page_alloc and _zone_locked, matched by PFN",
+	  "the slow path, and the time inside the page allocator" },
+	{ NULL, NULL, NULL },
+};
+
+static const struct mp_stage stages_later[] = {
+	{ "page freed", "raw tracepoint mm_page_free, one bit a physical page", "" },
+	{ "later life", "mm_page_free, system calls; pagemap read back at a report",
+	  "migration, swap and collapse are found only by reading pagemap back" },
+	{ "processes", "raw tracepoints task_newtask, sched_process_exec/exit/free", "" },
+	{ NULL, NULL, NULL },
+};
+
+static size_t copy_stages(struct mp_stage *to, const struct mp_stage *from)
+{
+	size_t n = 0;
+
+	while (from[n].stage) {
+		to[n] = from[n];
+		n++;
+	}
+	return n;
+}
+
+/* The five hooks under the names this kernel has for them. */
+static size_t hook_stages(const struct mp_kernel *k, struct mp_stage *to)
+{
+	static const char *const names[MP_HOOKS] = { "fault", "anonymous page", "page allocation",
+						     "heap growth", "mapping" };
+	static char text[MP_HOOKS][128];
+
+	for (int i = 0; i < MP_HOOKS; i++) {
+		const struct mp_hook *h = &k->rows.hook[i];
+		bool stand_in = h->function && strcmp(h->function, h->wanted);
+
+		snprintf(text[i], sizeof(text[i]), "%s %s%s", mp_row_name(k->rows.row),
+			 h->attached ? h->function : h->wanted,
+			 h->attached ? "" : ": cannot be hooked here");
+		to[i] = (struct mp_stage){ names[i], text[i], "" };
+		if (!h->attached)
+			to[i].gap = "this stage is told from the page table and the tracepoints";
+		else if (i == 1 && stand_in)
+			to[i].gap = "do_anonymous_page itself: it is inlined on this kernel";
+	}
+	return MP_HOOKS;
+}
+
 const struct mp_stage *mp_kernel_stages(const struct mp_kernel *k)
 {
-	static struct mp_stage stages[] = {
-		{ "heap growth", "tracepoints sys_enter_brk, sys_exit_brk",
-		  "the inside of the call: merges, refusals by reason" },
-		{ "mapping",
-		  "tracepoints sys_enter/exit of mmap, munmap, mremap, madvise, mprotect",
-		  "a range is known gone at the call's exit, not under the lock" },
-		{ "fault start", "raw tracepoints page_fault_user, page_fault_kernel",
-		  "faults taken by get_user_pages (populate, mlock, ptrace) have no start" },
-		{ "fault end",
-		  "software events PAGE_FAULTS_MIN, PAGE_FAULTS_MAJ and a page-table walk",
-		  "get_user_pages by another process (ptrace, process_vm_writev) is not seen" },
-		{ "kernel-filled range", "page-table walk at the system call's exit",
-		  "these pages have no fault time" },
-		{ "page allocation",
-		  "raw tracepoints mm_page_alloc, mm_page_alloc_zone_locked, matched by PFN",
-		  "the slow path, and the time inside the page allocator" },
-		{ "page freed", "raw tracepoint mm_page_free, one bit a physical page", "" },
-		{ "later life", "mm_page_free, system calls; pagemap read back at a report",
-		  "migration, swap and collapse are found only by reading pagemap back" },
-		{ "processes", "raw tracepoints task_newtask, sched_process_exec/exit/free", "" },
-		{ "allocator", "", "" },
-		{ NULL, NULL, NULL },
-	};
+	static struct mp_stage all[24];
+	size_t n = k->rows.row == MP_ROW_TRACEPOINT ? copy_stages(all, stages_tracepoint)
+						    : hook_stages(k, all);
 
-	stages[9].hook = k->multi ? "uprobe.multi links, one a program and object"
-				  : "one uprobe link a function";
-	stages[9].gap = k->multi ? "" : "slower to attach and to detach";
-	return stages;
+	if (k->rows.row != MP_ROW_TRACEPOINT)
+		all[n++] = (struct mp_stage){ "system calls", SYSCALL_HOOK, "" };
+	n += copy_stages(all + n, stages_later);
+	all[n] = (struct mp_stage){ "allocator", "one uprobe link a function",
+				    "slower to attach and to detach" };
+	if (k->multi)
+		all[n] = (struct mp_stage){ "allocator",
+					    "uprobe.multi links, one a program and object", "" };
+	all[n + 1] = (struct mp_stage){ NULL, NULL, NULL };
+	return all;
 }

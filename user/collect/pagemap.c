@@ -184,10 +184,10 @@ static int send_entries(struct reader *r, uint64_t addr, const uint64_t *e, size
 	return ret ? ret : flush(r);
 }
 
-/* Copied pages that hold a probe of ours are told apart and taken out of the rest. */
-static int send_tool_pages(struct reader *r, uint64_t addr, uint64_t *e, size_t nr)
+/* Copied pages that hold a probe of ours are told first, once each; the rest has them too. */
+static int send_tool_pages(struct reader *r, uint64_t addr, const uint64_t *e, size_t nr)
 {
-	size_t low = 0, high = r->nr_tool;
+	size_t low = 0, high = r->nr_tool, last = nr;
 	int ret = 0;
 
 	while (low < high) {
@@ -201,8 +201,9 @@ static int send_tool_pages(struct reader *r, uint64_t addr, uint64_t *e, size_t 
 	for (; !ret && low < r->nr_tool && r->tool[low] < addr + nr * MP_PAGE_SIZE; low++) {
 		size_t i = (r->tool[low] - addr) / MP_PAGE_SIZE;
 
-		if (!(e[i] & MP_PAGE_ANON))
+		if (!(e[i] & MP_PAGE_ANON) || i == last)
 			continue;
+		last = i;
 		ret = send_run(r, MP_SRC_TOOL, addr + i * MP_PAGE_SIZE, 1, e[i]);
 	}
 	return ret;

@@ -14,8 +14,8 @@
 #include "collect/emit.h"
 
 /*
- * Emits MP_EV_PAGES with @source. Pages that hold an address of @tool (ascending; addresses of our
- * probes) and were copied are told apart, with source MP_SRC_TOOL. With MP_SRC_CHECK the absent
+ * Emits MP_EV_PAGES with @source. Copied pages that hold an address of @tool (ascending;
+ * addresses of our probes) are told with source MP_SRC_TOOL first, and again among the rest. With MP_SRC_CHECK the absent
  * pages of every private mapping are told too.
  * 0, what @emit returned, or -errno with @err: -ESRCH (ended), -EPERM (no PFNs shown: exit 3).
  */
