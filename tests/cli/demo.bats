@@ -79,7 +79,9 @@ row()
 	grep -q 'reserved 100.0 MiB of addresses and took [0-9]' "$demo_out"
 	grep -q 'It uses 4.0 KiB: 1.0 GiB asked for' "$demo_out"
 	ns=$(sed -nE 's/^ *One cost ([0-9]+) ns here.*/\1/p' "$demo_out")
-	[ "$ns" -gt 20 ] && [ "$ns" -lt 10000000 ]
+	[ "$ns" -gt 20 ]
+	[ "$ns" -lt 10000000 ]
+	grep -qE "major faults, which wait for a disk: [0-9]+\." "$demo_out"
 }
 
 @test "the path of a malloc, and a real program's table" {
