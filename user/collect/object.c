@@ -91,6 +91,19 @@ static int add_function(struct mp_object *o, const struct mp_elf_symbol *sym,
 	return 0;
 }
 
+/* The dynamic table is walked first: what it names is not hidden, though .symtab names it again. */
+static void note_malloc(struct mp_object *o, const struct mp_elf_symbol *sym,
+			const struct mp_family *family)
+{
+	if (family->flags & MP_FAMILY_MALLOC) {
+		o->exports_malloc |= sym->exported;
+		o->hides_malloc |= !o->exports_malloc;
+	} else if (family->flags & MP_FAMILY_PRIVATE) {
+		o->exports_private |= sym->exported;
+		o->hides_malloc |= !o->exports_private;
+	}
+}
+
 static int take_symbol(void *ctx, const struct mp_elf_symbol *sym)
 {
 	struct reading *r = ctx;
@@ -110,10 +123,7 @@ static int take_symbol(void *ctx, const struct mp_elf_symbol *sym)
 			o->malloc_is_ifunc = true;
 		return 0;
 	}
-	if ((family.flags & MP_FAMILY_MALLOC) && sym->exported)
-		o->exports_malloc = true;
-	else if (family.flags & (MP_FAMILY_MALLOC | MP_FAMILY_PRIVATE))
-		o->hides_malloc = true;
+	note_malloc(o, sym, &family);
 	return add_function(o, sym, &family);
 }
 
@@ -258,7 +268,7 @@ int mp_object__read(struct mp_object *o, struct mp_elf *e)
 		return err;
 	o->is_libc = r.marks & MARK_START;
 	o->is_loader = o->r_debug && !(r.marks & MARK_PRINTF);
-	if (!o->exports_malloc && !o->hides_malloc && !o->is_libc)
+	if (!o->exports_malloc && !o->exports_private && !o->hides_malloc && !o->is_libc)
 		return 0;
 	o->kind = kind_of(r.marks);
 	o->build_id_len = mp_elf__build_id(e, o->build_id, sizeof(o->build_id));

@@ -34,7 +34,8 @@ struct mp_object {
 	uint64_t r_debug;  /* ELF address of _r_debug, 0: not defined here */
 	uint64_t dt_debug; /* ELF address of the DT_DEBUG value, 0: none */
 	bool exports_malloc;
-	bool hides_malloc; /* has one that no other object can refer to */
+	bool exports_private; /* the prefixed malloc of an allocator (mi_malloc, je_malloc) */
+	bool hides_malloc;    /* has one that no other object can refer to */
 	bool is_libc;
 	bool is_loader;       /* ld.so: its own malloc only serves start-up */
 	bool malloc_is_ifunc; /* cannot be probed by its symbol */

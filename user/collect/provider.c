@@ -22,7 +22,8 @@ struct search {
 
 static bool can_provide(const struct mp_object *o)
 {
-	return o->open_path && !o->is_loader && (o->exports_malloc || o->hides_malloc);
+	return o->open_path && !o->is_loader &&
+	       (o->exports_malloc || o->exports_private || o->hides_malloc);
 }
 
 static void follow_slot(struct search *w, uint64_t addr)
