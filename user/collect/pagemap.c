@@ -50,7 +50,7 @@ struct scan_arg {
 #define HUGE_PAGES  512
 #define CONTIG_MIN  16           /* pages worth an event of their own */
 #define GAP_MIN     4            /* absent pages worth ending an event for */
-#define GAP_MAX     (1ULL << 31) /* pages in one event */
+#define GAP_MAX     (1ULL << 27) /* pages in one event: what the decoder takes */
 #define HUGE_MASK   (HUGE_PAGES * MP_PAGE_SIZE - 1)
 #define ENTRY_RULES (MP_PAGE_PRESENT | MP_PAGE_SWAP | MP_PAGE_ZERO)
 

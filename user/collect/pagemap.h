@@ -14,9 +14,9 @@
 #include "collect/emit.h"
 
 /*
- * Emits MP_EV_PAGES with @source. Copied pages that hold an address of @tool (ascending;
- * addresses of our probes) are told with source MP_SRC_TOOL first, and again among the rest. With MP_SRC_CHECK the absent
- * pages of every private mapping are told too.
+ * Emits MP_EV_PAGES with @source. Copied pages that hold an address of @tool (ascending; addresses
+ * of our probes) are told with source MP_SRC_TOOL first, and again among the rest. With
+ * MP_SRC_CHECK the absent pages of every private mapping are told too.
  * 0, what @emit returned, or -errno with @err: -ESRCH (ended), -EPERM (no PFNs shown: exit 3).
  */
 int mp_pagemap_read(pid_t pid, enum mp_source source, const uint64_t *tool, size_t nr_tool,
