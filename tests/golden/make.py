@@ -42,7 +42,8 @@ class Trace:
         self.bytes += head + body
 
     def host(self):
-        self.event(HOST, struct.pack("=6I", 4096, 3, 1, 1, 0, 2) + text("6.18.0-test", 64), 0, 0)
+        self.event(HOST, struct.pack("=6I", 4096, 3, 1, 1, 0, 2) + text("6.18.0-test", 64) +
+                   struct.pack("=Q", 0), 0, 0)
 
     def proc(self, comm, *argv, launched=1):
         line = b"".join(a.encode() + b"\0" for a in argv)

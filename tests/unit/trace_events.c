@@ -11,7 +11,7 @@ static const struct {
 	{ MP_EV_REALLOC, 48 }, { MP_EV_REALLOC_DONE, 72 }, { MP_EV_FAULT, 96 },
 	{ MP_EV_PAGES, 64 },   { MP_EV_PAGE_FREE, 40 },    { MP_EV_RANGE, 96 },
 	{ MP_EV_FORK, 32 },    { MP_EV_EXEC, 40 },         { MP_EV_EXIT, 72 },
-	{ MP_EV_HOST, 112 },   { MP_EV_PROC, 56 },         { MP_EV_MAPS, 56 },
+	{ MP_EV_HOST, 120 },   { MP_EV_PROC, 56 },         { MP_EV_MAPS, 56 },
 	{ MP_EV_MAP, 104 },    { MP_EV_ALLOCATOR, 104 },   { MP_EV_PROBE, 112 },
 	{ MP_EV_INSTANT, 32 }, { MP_EV_LOSS, 160 },        { MP_EV_COST, 88 },
 };
