@@ -330,8 +330,9 @@ struct mp_ev_host {
 	__u32 module;
 	__u32 nr_cpus;
 	char release[64]; /* uname -r */
+	__u64 zero_pfn;	  /* the 4 KiB zero page: what is left where a huge zero page is split */
 };
-_Static_assert(sizeof(struct mp_ev_host) == 112, "wire format");
+_Static_assert(sizeof(struct mp_ev_host) == 120, "wire format");
 
 /* MP_EV_PROC: argv joined by NUL in cmdline[0..cmdline_len) */
 struct mp_ev_proc {

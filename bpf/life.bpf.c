@@ -158,10 +158,9 @@ static __always_inline void send_exit(struct task_struct *task, u32 tgid)
 	mp_send(ev);
 }
 
-SEC("raw_tp/sched_process_exit")
-int mp_exit(struct bpf_raw_tracepoint_args *ctx)
+/* A thread ends while the address space stands; with the last one, so does the process. */
+static __always_inline int thread_exit(struct task_struct *task)
 {
-	struct task_struct *task = (void *)ctx->args[0];
 	struct mp_proc_val *p = mp_known();
 	u32 tid = (u32)bpf_get_current_pid_tgid(), tgid = mp_tgid();
 	u64 mm;
@@ -169,7 +168,7 @@ int mp_exit(struct bpf_raw_tracepoint_args *ctx)
 	if (!p)
 		return 0;
 	bpf_map_delete_elem(&threads, &tid);
-	if (BPF_CORE_READ(task, signal, live.counter) > 0)
+	if (BPF_CORE_READ(task, signal, live.counter) > 0 || (p->flags & MP_PROC_EXITING))
 		return 0;
 	if (p->flags & MP_PROC_VFORK) {
 		bpf_map_delete_elem(&procs, &tgid);
@@ -180,6 +179,65 @@ int mp_exit(struct bpf_raw_tracepoint_args *ctx)
 	bpf_map_delete_elem(&spaces, &mm);
 	send_exit(task, p->owner);
 	return 0;
+}
+
+SEC("raw_tp/sched_process_exit")
+int mp_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	return thread_exit((void *)ctx->args[0]);
+}
+
+/* Where that tracepoint comes too late; called by exit_mm() before the address space is let go. */
+SEC("?fentry/exit_mm_release")
+int mp_exit_ent(u64 *ctx)
+{
+	return thread_exit((void *)bpf_get_current_task());
+}
+
+SEC("?kprobe/exit_mm_release")
+int mp_exit_kent(struct mp_regs *r)
+{
+	return thread_exit((void *)bpf_get_current_task());
+}
+
+/*
+ * Where neither is to be had: the thread that asks for the end. Others may still run for a moment,
+ * and an end by signal is seen only when the signal is delivered.
+ */
+static __always_inline int process_ending(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct mp_proc_val *p = mp_known();
+
+	if (!p || p->flags)
+		return 0;
+	p->flags |= MP_PROC_EXITING;
+	send_exit(task, p->owner);
+	return 0;
+}
+
+SEC("?tp")
+int mp_sys_exit_group(void *ctx)
+{
+	return process_ending();
+}
+
+/* signal_deliver(sig, info, ka): the default action of these signals ends the process */
+#define SIG_DFL 0
+#define ENDING_SIGNALS                                                                           \
+	(1UL << 1 | 1UL << 2 | 1UL << 3 | 1UL << 4 | 1UL << 6 | 1UL << 7 | 1UL << 8 | 1UL << 9 | \
+	 1UL << 11 | 1UL << 13 | 1UL << 14 | 1UL << 15 | 1UL << 31)
+
+SEC("?raw_tp/signal_deliver")
+int mp_signal(struct bpf_raw_tracepoint_args *ctx)
+{
+	u64 sig = ctx->args[0], handler = 1;
+
+	if (sig > 31 || !(ENDING_SIGNALS >> sig & 1))
+		return 0;
+	/* struct k_sigaction begins with the handler */
+	bpf_probe_read_kernel(&handler, 8, (void *)ctx->args[2]);
+	return handler == SIG_DFL ? process_ending() : 0;
 }
 
 /* The leader is reaped: its id may be used again. */

@@ -153,6 +153,8 @@ static int read_btf(struct mp_settings *set, struct mp_err *err)
 	set->page_struct = page->size;
 	set->head_is_mask = has_member(btf, page, "compound_info", 3);
 	set->refill_told = tracepoint_args(btf, "btf_trace_mm_page_alloc_zone_locked") >= 4;
+	/* the change that moved it to before exit_mm() also gave it a second argument */
+	set->exit_early = tracepoint_args(btf, "btf_trace_sched_process_exit") >= 2;
 	page_flags_layout(btf, set);
 	btf__free(btf);
 	return 0;

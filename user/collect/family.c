@@ -12,7 +12,10 @@ struct entry {
 	uint8_t flags;
 };
 
-/* Names every allocator may have, the common ones first: the index is the rank. */
+/*
+ * Names every allocator may have, the common ones first: the index is the rank. cfree is not among
+ * them: where it is not free itself it calls free, which would tell the same block twice.
+ */
 static const struct entry standard[] = {
 	{ "malloc", MP_FN_MALLOC, MP_FAMILY_MALLOC },
 	{ "free", MP_FN_FREE, 0 },
@@ -21,11 +24,10 @@ static const struct entry standard[] = {
 	{ "memalign", MP_FN_MEMALIGN, 0 },
 	{ "aligned_alloc", MP_FN_ALIGNED_ALLOC, 0 },
 	{ "posix_memalign", MP_FN_POSIX_MEMALIGN, 0 },
-	{ "reallocarray", MP_FN_REALLOCARRAY, 0 },
+	{ "reallocarray", MP_FN_REALLOCARRAY, MP_FAMILY_CALLER },
 	{ "reallocf", MP_FN_REALLOC, 0 },
 	{ "valloc", MP_FN_VALLOC, 0 },
 	{ "pvalloc", MP_FN_PVALLOC, 0 },
-	{ "cfree", MP_FN_FREE, 0 },
 	{ "vfree", MP_FN_FREE, 0 },
 	{ "free_sized", MP_FN_FREE, 0 },
 	{ "free_aligned_sized", MP_FN_FREE, 0 },
@@ -76,7 +78,6 @@ static const struct entry standard[] = {
 	{ "__libc_valloc", MP_FN_VALLOC, 0 },
 	{ "__libc_pvalloc", MP_FN_PVALLOC, 0 },
 	{ "__libc_free", MP_FN_FREE, 0 },
-	{ "__libc_cfree", MP_FN_FREE, 0 },
 	{ "__posix_memalign", MP_FN_POSIX_MEMALIGN, 0 },
 };
 

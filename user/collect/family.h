@@ -11,6 +11,7 @@ enum mp_family_flag {
 	MP_FAMILY_PRIVATE = 2, /* the prefixed name of a malloc that is linked into the program */
 	MP_FAMILY_WRAPPER = 4, /* maps memory directly (mmap, sbrk, ...) */
 	MP_FAMILY_UNFIT = 8,   /* allocates, but with arguments that no shape fits: not probed */
+	MP_FAMILY_CALLER = 16, /* gets its memory by a call to realloc, whoever provides that */
 };
 
 struct mp_family {

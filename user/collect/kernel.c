@@ -135,6 +135,19 @@ static int keep_row_link(void *ctx, struct bpf_link *link)
 	return keep_link(ctx, link);
 }
 
+static int attach_ends(struct mp_kernel *k, struct mp_err *err)
+{
+	int64_t id = mp_tracefs_id("syscalls", "sys_enter_", "exit_group");
+	int rc = id < 0 ? (int)id
+			: attach_event(k, k->skel->progs.mp_sys_exit_group, PERF_TYPE_TRACEPOINT,
+				       id, 0);
+
+	if (rc)
+		return mp_fail(err, MP_EXIT_LACKS, -rc,
+			       "the tracepoint of exit_group cannot be used: %s", strerror(-rc));
+	return attach_raw(k, &k->skel->progs.mp_signal, 1, err);
+}
+
 static int attach_row(struct mp_kernel *k, struct mp_err *err)
 {
 	struct bpf_program *starts[] = { k->skel->progs.mp_fault_user,
@@ -144,7 +157,9 @@ static int attach_row(struct mp_kernel *k, struct mp_err *err)
 	if (k->rows.row != MP_ROW_TRACEPOINT)
 		return mp_rows_attach(&k->rows, k->skel->obj, keep_row_link, k, err);
 	rc = attach_faults(k, err);
-	return rc ? rc : attach_raw(k, starts, 2, err);
+	if (!rc)
+		rc = attach_raw(k, starts, 2, err);
+	return rc || !k->rows.exit_hook ? rc : attach_ends(k, err);
 }
 
 static void choose_uprobes(struct mp_kernel *k)
@@ -166,7 +181,7 @@ static int load(struct mp_kernel *k, uint32_t ring_bytes, enum mp_row row, struc
 	if (!k->skel)
 		return mp_fail(err, MP_EXIT_FAILED, errno, "the BPF programs cannot be opened: %s",
 			       strerror(errno));
-	rc = mp_rows_prepare(&k->rows, row, k->skel->obj, err);
+	rc = mp_rows_prepare(&k->rows, row, k->set.exit_early, k->skel->obj, err);
 	if (rc)
 		return rc;
 	k->set.gup_seen = row != MP_ROW_TRACEPOINT;

@@ -159,6 +159,68 @@ static void find_spot(struct mp_function *f, const struct mp_elf *e, uint8_t *co
 	f->usable = !mp_prologue_find(code, len, f->family.nr_args, &f->spot);
 }
 
+static size_t skip_endbr64(const uint8_t *code, size_t len)
+{
+	static const uint8_t endbr64[] = { 0xf3, 0x0f, 0x1e, 0xfa };
+
+	return len >= sizeof(endbr64) && !memcmp(code, endbr64, sizeof(endbr64)) ? sizeof(endbr64)
+										 : 0;
+}
+
+static uint64_t rel32(const uint8_t *p)
+{
+	int32_t value;
+
+	memcpy(&value, p, sizeof(value));
+	return (uint64_t)(int64_t)value;
+}
+
+/* True if @value is an entry of the PLT whose slot leads to an allocation function. */
+static bool is_family_plt(const struct mp_object *o, const struct mp_elf *e, uint64_t value)
+{
+	uint64_t offset, avail, slot;
+	uint8_t code[16];
+	size_t at, len;
+
+	if (mp_elf__offset(e, value, PF_X, &offset, &avail))
+		return false;
+	len = mp_elf__read(e, offset, code, avail < sizeof(code) ? avail : sizeof(code));
+	at = skip_endbr64(code, len);
+	if (at < len && code[at] == 0xf2) /* bnd */
+		at++;
+	if (len < at + 6 || code[at] != 0xff || code[at + 1] != 0x25) /* jmp *slot(%rip) */
+		return false;
+	slot = value + at + 6 + rel32(code + at + 2);
+	for (size_t i = 0; i < o->nr_slots; i++)
+		if (o->slots[i] == slot)
+			return true;
+	return false;
+}
+
+/*
+ * Is @f nothing but "jmp there"? Then its callers are seen there as they are here, and a probe in
+ * both would tell every call twice.
+ */
+static bool forwards(const struct mp_object *o, const struct mp_elf *e, const struct mp_function *f)
+{
+	const struct mp_function *to;
+	uint8_t code[16];
+	uint64_t there;
+	size_t at, len;
+
+	if (!f->usable)
+		return false;
+	len = mp_elf__read(e, f->offset, code, sizeof(code));
+	at = skip_endbr64(code, len);
+	if (len < at + 5 || code[at] != 0xe9)
+		return false;
+	there = f->value + at + 5 + rel32(code + at + 1);
+	to = mp_object__at(o, there);
+	if (to)
+		return to->value != f->value && to->usable && !(to->family.flags & MP_FAMILY_UNFIT);
+	return is_family_plt(o, e, there);
+}
+
 static int find_spots(struct mp_object *o, const struct mp_elf *e)
 {
 	uint8_t *code = malloc(MAX_CODE);
@@ -168,6 +230,8 @@ static int find_spots(struct mp_object *o, const struct mp_elf *e)
 	for (size_t i = 0; i < o->nr_functions; i++)
 		find_spot(&o->functions[i], e, code);
 	free(code);
+	for (size_t i = 0; i < o->nr_functions; i++)
+		o->functions[i].forwards = forwards(o, e, &o->functions[i]);
 	return 0;
 }
 

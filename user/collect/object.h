@@ -19,7 +19,8 @@ struct mp_function { /* an allocation function that the object defines */
 	uint64_t offset;      /* of its first byte in the file */
 	struct mp_spot spot;
 	bool exported;
-	bool usable; /* @offset and @spot hold: it is code and could be decoded */
+	bool usable;   /* @offset and @spot hold: it is code and could be decoded */
+	bool forwards; /* nothing but a jump to another allocation function, which is probed */
 };
 
 struct mp_object {

@@ -28,18 +28,20 @@ static bool can_provide(const struct mp_object *o)
 
 static void follow_slot(struct search *w, uint64_t addr)
 {
-	const struct mp_object *o;
+	const struct mp_function *f = NULL;
 	const struct mp_scan_map *m;
 	uint64_t value;
 
 	m = mp_scan_word(&w->scan, addr, &value) ? mp_scan_find(&w->scan, value) : NULL;
-	o = m ? &w->scan.objects[m->object] : NULL;
+	if (m && m->has_bias)
+		f = mp_object__at(&w->scan.objects[m->object], value - m->bias);
 	/* Not bound yet (it leads to a PLT), or nowhere: the symbol's search order will tell. */
-	if (!m || !m->has_bias || !mp_object__at(o, value - m->bias)) {
+	if (!f) {
 		w->unresolved = true;
 		return;
 	}
-	if (can_provide(o))
+	/* glibc's reallocarray beside a jemalloc that has none does not make glibc an allocator */
+	if (!(f->family.flags & MP_FAMILY_CALLER) && can_provide(&w->scan.objects[m->object]))
 		w->used[m->object] = true;
 }
 
@@ -218,7 +220,7 @@ static void add_probe(struct search *w, size_t object, uint16_t provider,
 	const struct mp_object *o = &w->scan.objects[object];
 	struct mp_attach *a = &w->out->probes[w->out->nr_probes];
 
-	if (!wants(o, f, w->used[object]) || mp_object__at(o, f->value) != f)
+	if (!wants(o, f, w->used[object]) || f->forwards || mp_object__at(o, f->value) != f)
 		return;
 	if (!f->usable) {
 		mp_scan_note(&w->scan, "%s: %s is no code that can be probed", o->path, f->name);

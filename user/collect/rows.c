@@ -82,13 +82,29 @@ static int switch_on(const struct mp_rows *r, int i, struct bpf_object *obj)
 	return rc;
 }
 
-int mp_rows_prepare(struct mp_rows *r, enum mp_row row, struct bpf_object *obj, struct mp_err *err)
+/* The end of a process, while its address space stands, where the tracepoint comes after it. */
+static void switch_on_exit(struct mp_rows *r, struct bpf_object *obj)
+{
+	static const char *const names[][2] = { { "mp_exit_ent", NULL },
+						{ "mp_exit_kent", NULL },
+						{ "mp_sys_exit_group", "mp_signal" } };
+	const char *const *n = names[r->row - MP_ROW_FENTRY];
+
+	r->exit_hook = true;
+	for (int i = 0; i < 2 && n[i]; i++)
+		bpf_program__set_autoload(bpf_object__find_program_by_name(obj, n[i]), true);
+}
+
+int mp_rows_prepare(struct mp_rows *r, enum mp_row row, bool exit_early, struct bpf_object *obj,
+		    struct mp_err *err)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
 	int rc = 0;
 
 	memset(r, 0, sizeof(*r));
 	r->row = row;
+	if (!exit_early)
+		switch_on_exit(r, obj);
 	for (int i = 0; i < MP_HOOKS; i++) {
 		r->hook[i].wanted = table[i].wanted;
 		r->hook[i].hit = table[i].hit;
@@ -134,5 +150,11 @@ int mp_rows_attach(struct mp_rows *r, struct bpf_object *obj,
 				       "handle_mm_fault cannot be hooked by %s: %s",
 				       mp_row_name(r->row), strerror(-rc));
 	}
+	if (r->exit_hook && r->row == MP_ROW_FENTRY)
+		return keep(ctx, bpf_program__attach(
+					 bpf_object__find_program_by_name(obj, "mp_exit_ent")));
+	if (r->exit_hook && r->row == MP_ROW_KPROBE)
+		return keep(ctx, bpf_program__attach(
+					 bpf_object__find_program_by_name(obj, "mp_exit_kent")));
 	return 0;
 }

@@ -26,12 +26,14 @@ struct mp_hook {
 
 struct mp_rows {
 	enum mp_row row;
+	bool exit_hook; /* exit_mm_release is hooked, for sched_process_exit comes too late */
 	struct mp_hook hook[MP_HOOKS];
 };
 
 /* Before load: finds the functions, switches on the programs of @row. 0, or -ENOENT with @err when
  * this kernel cannot have the row (handle_mm_fault not to be hooked so). */
-int mp_rows_prepare(struct mp_rows *r, enum mp_row row, struct bpf_object *obj, struct mp_err *err);
+int mp_rows_prepare(struct mp_rows *r, enum mp_row row, bool exit_early, struct bpf_object *obj,
+		    struct mp_err *err);
 
 /* After load: attaches; each link goes to @keep (0 or -errno). A hook other than handle_mm_fault
  * that cannot be attached is left out and stays attached == false. */

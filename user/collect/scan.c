@@ -114,7 +114,9 @@ static int read_maps(struct mp_scan *s, struct mp_err *err)
 	f = fopen(name, "re");
 	if (!f && (errno == EACCES || errno == EPERM))
 		return mp_fail(err, MP_EXIT_LACKS, EACCES,
-			       "process %d: its mappings may not be read; run as root", s->pid);
+			       "process %d: its mappings may not be read; run as root, with "
+			       "CAP_SYS_PTRACE over it",
+			       s->pid);
 	if (!f)
 		return mp_fail(err, MP_EXIT_FAILED, ESRCH,
 			       "process %d: it does not exist or has ended; list with ps -e",
@@ -222,8 +224,8 @@ static int open_memory(struct mp_scan *s, struct mp_err *err)
 		return 0;
 	if (errno == EACCES || errno == EPERM)
 		return mp_fail(err, MP_EXIT_LACKS, EACCES,
-			       "process %d: its memory may not be read; run as root or with "
-			       "CAP_SYS_PTRACE",
+			       "process %d: its memory may not be read; run as root, with "
+			       "CAP_SYS_PTRACE over it",
 			       s->pid);
 	return mp_fail(err, MP_EXIT_FAILED, ESRCH, "process %d: it has ended", s->pid);
 }

@@ -239,6 +239,7 @@ static int tell_host(struct mp_session *s)
 		.page_source = MP_PS_WALK,
 		.alloc_probes = s->opts.no_alloc_probes ? MP_PROBES_NONE : MP_PROBES_ALL,
 		.nr_cpus = s->k.set.nr_cpus,
+		.zero_pfn = s->k.set.zero_pfn,
 	};
 	struct utsname u;
 

@@ -203,6 +203,7 @@ static int set_pages(struct mp_model *m, struct mp_process *p, const struct mp_e
 		last->rec.order = 0;
 	if (ev->flags & MP_FAULT_PMD)
 		return set_huge(p, vpn, &rec);
+	mp_pages__split_zero(&p->pages, vpn);
 	return arrive(p, vpn, &rec);
 }
 

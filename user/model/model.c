@@ -75,6 +75,7 @@ static bool apply_global(struct mp_model *m, const struct mp_ev *ev)
 		return true;
 	case MP_EV_HOST:
 		m->host = *(const struct mp_ev_host *)ev;
+		m->ledger.zero_pfn = m->host.zero_pfn;
 		return true;
 	case MP_EV_INSTANT:
 		mp_on_instant(m, (const struct mp_ev_instant *)ev);

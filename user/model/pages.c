@@ -243,12 +243,37 @@ static uint64_t drop_set(struct mp_pages *ps, uint64_t key, uint64_t set, uint64
 	return n;
 }
 
+void mp_pages__split_zero(struct mp_pages *ps, uint64_t vpn)
+{
+	uint64_t first = vpn & ~511ULL;
+	struct mp_page_rec *rec = mp_pages__get(ps, vpn);
+
+	if (!rec || rec->state != MP_STATE_ZERO || rec->order != 9)
+		return;
+	for (uint64_t i = first; i < first + 512; i++) {
+		rec = mp_pages__get(ps, i);
+		if (!rec || rec->state != MP_STATE_ZERO || rec->order != 9)
+			continue;
+		rec->pfn = ps->ledger->zero_pfn;
+		rec->order = 0;
+	}
+}
+
+void mp_pages__split_ends(struct mp_pages *ps, uint64_t vpn, uint64_t nr)
+{
+	if (vpn & 511)
+		mp_pages__split_zero(ps, vpn);
+	if ((vpn + nr) & 511)
+		mp_pages__split_zero(ps, vpn + nr);
+}
+
 uint64_t mp_pages__drop_older(struct mp_pages *ps, uint64_t vpn, uint64_t nr, uint64_t before_ns,
 			      uint64_t now_ns)
 {
 	uint64_t *keys, n = 0;
 	size_t i, nr_keys;
 
+	mp_pages__split_ends(ps, vpn, nr);
 	if (!nr || !ps->n)
 		return 0;
 	keys = keys_in(ps, vpn, vpn + nr, &nr_keys);
@@ -289,6 +314,7 @@ int mp_pages__move(struct mp_pages *ps, uint64_t vpn, uint64_t nr, uint64_t to, 
 	size_t i, nr_keys;
 	int err = 0;
 
+	mp_pages__split_ends(ps, vpn, nr);
 	if (!nr || !ps->n || vpn == to)
 		return 0;
 	keys = keys_in(ps, vpn, vpn + nr, &nr_keys);

@@ -51,6 +51,7 @@ struct mp_ledger {
 	struct mp_mem *mem;
 	struct mp_pfns pfns;
 	struct mp_pages **spaces; /* by mp_ref.space */
+	uint64_t zero_pfn;        /* the 4 KiB zero page; 0: not known */
 	size_t nr, cap;
 };
 
@@ -77,6 +78,13 @@ uint64_t mp_pages__drop_older(struct mp_pages *ps, uint64_t vpn, uint64_t nr, ui
 /* Moves what came before @before_ns in [vpn, vpn + nr) to @to, history and all. 0 or -ENOMEM. */
 int mp_pages__move(struct mp_pages *ps, uint64_t vpn, uint64_t nr, uint64_t to, uint64_t before_ns,
 		   uint64_t now_ns);
+/*
+ * The huge zero page around @vpn, if there is one, is mapped by single entries from now on: each is
+ * the zero page (mm/huge_memory.c, __split_huge_zero_page_pmd).
+ */
+void mp_pages__split_zero(struct mp_pages *ps, uint64_t vpn);
+/* The same where [vpn, vpn + nr) begins or ends inside one: a VMA or a zap ends there. */
+void mp_pages__split_ends(struct mp_pages *ps, uint64_t vpn, uint64_t nr);
 /* fork: every present page becomes shared_cow. */
 void mp_pages__share(struct mp_pages *ps);
 /* shared_cow pages that nobody else is known to map are present again. */

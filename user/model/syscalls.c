@@ -337,6 +337,10 @@ static int on_mremap(struct mp_model *m, struct mp_process *p, const struct mp_e
 /* Non-main arenas of glibc reserve first and grow by mprotect. */
 static int on_mprotect(struct mp_model *m, struct mp_process *p, const struct mp_ev_range *ev)
 {
+	struct mp_span s = span_of(ev->addr, ev->len);
+
+	mp_pages__split_ends(&p->pages, s.start >> MP_PAGE_SHIFT,
+			     (s.end - s.start) >> MP_PAGE_SHIFT);
 	if (!in_allocator(ev) || !(ev->prot & PROT_WRITE))
 		return 0;
 	return mapped(m, p, span_of(ev->addr, ev->len), true, ev);
