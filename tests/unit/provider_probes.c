@@ -51,7 +51,6 @@ static const char caller_c[] =
 	"	p = call(\"realloc\", L p, 0x51234, 0x79);\n"
 	"	p = call(\"reallocarray\", L p, 0x17, 0x19) ?: p;\n"
 	"	call(\"free\", L p, 0x7a, 0x7b);\n"
-	"	call(\"free\", 0, 0x7c, 0x7d);\n"
 	"	p = call(\"calloc\", 0x21, 0x22, 0x7e);\n"
 	"	call(\"cfree\", L p, 0x7f, 0x80);\n"
 	"	call(\"memalign\", 0x40, 0x501, 0x81);\n"
@@ -61,11 +60,11 @@ static const char caller_c[] =
 	"	call(\"pvalloc\", 0x505, 0x85, 0x86);\n"
 	"	p = call(\"_Znwm\", 0x506, 0x87, 0x88);\n"
 	"	if (p) call(\"_ZdlPv\", L p, 0x89, 0x8a);\n"
-	"	p = call(\"_Znam\", 0x507, 0x8b, 0x8c);\n"
-	"	if (p) call(\"_ZdaPvm\", L p, 0x507, 0x8d);\n"
-	"	q = call(\"mallocx\", 0x508, 0, 0x8e);\n"
-	"	if (q) q = call(\"rallocx\", L q, 0x1508, 0);\n"
-	"	if (q) call(\"sdallocx\", L q, 0x1508, 0);\n"
+	"	p = call(\"_Znam\", 0x2507, 0x8b, 0x8c);\n"
+	"	if (p) call(\"_ZdaPvm\", L p, 0x2507, 0x8d);\n"
+	"	q = call(\"mallocx\", 0x6508, 0, 0x8e);\n"
+	"	if (q) q = call(\"rallocx\", L q, 0x9508, 0);\n"
+	"	if (q) call(\"sdallocx\", L q, 0x9508, 0);\n"
 	"	call(\"sbrk\", 0, 0x8f, 0x90);\n"
 	"	dprintf(1, \"end\\n\");\n"
 	"	return read(0, &go, 1) != 1;\n"
@@ -171,19 +170,25 @@ static unsigned int count_hits(const struct probe *p, const struct call *c, uint
 
 static void check_call(const struct probe *probes, size_t nr, const struct call *c, uint64_t behind)
 {
+	unsigned int all = 0;
+
 	for (size_t i = 0; i < nr; i++) {
 		const struct mp_attach *a = probes[i].attach;
-		unsigned int hits;
+		unsigned int hits = count_hits(&probes[i], c, behind);
 
-		if (a->addr - a->into != c->fn)
-			continue;
-		hits = count_hits(&probes[i], c, behind);
-		if (hits != 1)
+		if (a->addr - a->into == c->fn && hits != 1)
 			fail_msg("%s (%s+%u): %u hits for one call", c->name, a->symbol, a->into,
 				 hits);
-		return;
+		if (a->addr - a->into == c->fn)
+			return;
+		all += a->fn == MP_FN_MMAP ? 0 : hits;
 	}
-	fail_msg("%s: has no probe", c->name);
+	/*
+	 * It has no probe: then it only jumps to a function that has one. A chain of such jumps is
+	 * told apart at the return, but a free has none, so there it must be one.
+	 */
+	if (strstr(c->name, "free") || !strncmp(c->name, "_Zd", 3) ? all != 1 : !all)
+		fail_msg("%s: %u hits elsewhere for one call", c->name, all);
 }
 
 /* Functions of the C++ run-time library: they call malloc and are no part of the provider. */
@@ -235,7 +240,7 @@ static void probe_program(const char *env, unsigned int least)
 static void in_glibc(void **state)
 {
 	(void)state;
-	probe_program("A=b", 12);
+	probe_program("A=b", 11);
 }
 
 static void in_jemalloc(void **state)
