@@ -35,7 +35,7 @@ static struct {
 	char *file;   /* 8 pages of a private file mapping; 2 and 5 written */
 	char *shared; /* written, but shared: not told */
 	char *hole;   /* HOLE_BYTES without access, one page in the middle written before */
-	int thp;      /* huge pages were given for @huge */
+	char *empty;  /* the same without that page */
 } child;
 
 enum { ABSENT, ZERO, WRITTEN };
@@ -94,6 +94,8 @@ static void __attribute__((noreturn)) be_child(void)
 	touch(child.hole + HOLE_BYTES / 2, WRITTEN);
 	mprotect(child.hole + HOLE_BYTES / 2, PAGE, PROT_NONE);
 	raise(SIGSTOP);
+	munmap(child.hole, HOLE_BYTES);
+	raise(SIGSTOP);
 	_exit(0);
 }
 
@@ -150,13 +152,16 @@ static int set_up(void **state)
 	child.file = reserve(8 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd);
 	child.shared = reserve(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
 	child.hole = reserve(HOLE_BYTES, PROT_NONE, private, -1);
+	child.empty = reserve(HOLE_BYTES, PROT_NONE, private, -1);
+	/* no neighbour may be merged with it */
+	assert_int_equal(mprotect(child.empty, PAGE, PROT_READ), 0);
+	assert_int_equal(mprotect(child.empty + HOLE_BYTES - PAGE, PAGE, PROT_READ), 0);
 	close(fd);
 	child.pid = fork();
 	if (!child.pid)
 		be_child();
 	assert_int_equal(waitpid(child.pid, &status, WUNTRACED), child.pid);
 	assert_true(WIFSTOPPED(status));
-	child.thp = huge_kb(child.huge) >= 2048;
 	return 0;
 }
 
@@ -301,21 +306,24 @@ static void test_check_tells_absent(void **state)
 /* The written huge page counts up and is PMD mapped; the read one is the huge zero page. */
 static void test_huge(void **state)
 {
-	const struct told *told;
+	const struct told *told = read_child(MP_SRC_SEEDED, NULL, 0);
+	uint64_t huge = huge_kb(child.huge) >= 2048 ? MP_PAGE_HUGE : 0, kind = MP_PAGE_ANON;
 
 	(void)state;
-	if (!child.thp) {
-		print_message("# SKIP this kernel gave no huge page\n");
-		skip();
-	}
-	told = read_child(MP_SRC_SEEDED, NULL, 0);
+	assert_int_equal(told->order9, huge != 0);
 	for (unsigned long i = 0; i < 1024; i++) {
-		uint64_t kind = i < 512 ? MP_PAGE_ANON : MP_PAGE_ZERO;
-
-		assert_true(told->huge[i] == (MP_PAGE_PRESENT | MP_PAGE_HUGE | kind |
-					      raw_pfn(child.huge + i * PAGE)));
+		if (i == 512) { /* it is counted nowhere, but the small zero page is one PFN */
+			kind = MP_PAGE_ZERO;
+			huge = raw_pfn(child.huge + HUGE_BYTES) + 1 ==
+					       raw_pfn(child.huge + HUGE_BYTES + PAGE)
+				       ? MP_PAGE_HUGE
+				       : 0;
+		}
+		if (!huge && i % 512) /* no huge page to be had: one small page each */
+			continue;
+		assert_true(told->huge[i] ==
+			    (MP_PAGE_PRESENT | huge | kind | raw_pfn(child.huge + i * PAGE)));
 	}
-	assert_int_equal(told->order9, 1);
 }
 
 static void test_tool_pages(void **state)
@@ -331,29 +339,30 @@ static void test_tool_pages(void **state)
 	assert_int_equal(told->tool_pages, 1); /* two probes on one page, and one not copied */
 }
 
+#ifndef __SANITIZE_ADDRESS__ /* reserves 16 TiB in the child too: minutes without the ioctl */
 /* Where the kernel is asked for holes and where it is not: the same pages. */
 static void test_both_ways(void **state)
 {
-	struct mp_err err = { 0 };
-	struct told *told;
-	uint64_t all;
+	const struct told *told;
+	uint64_t all, absent;
+	int status;
 
 	(void)state;
-	munmap(child.hole, HOLE_BYTES); /* ours; the child keeps its own, below */
-	all = read_child(MP_SRC_SEEDED, NULL, 0)->all;
+	kill(child.pid, SIGCONT); /* gives back the hole that cannot be known to be empty */
+	assert_int_equal(waitpid(child.pid, &status, WUNTRACED), child.pid);
+	told = read_child(MP_SRC_CHECK, NULL, 0);
+	all = told->all;
+	absent = told->absent_pages;
 	assert_int_equal(mp_pagemap_use_scan(0), 1);
-	told = calloc(1, sizeof(*told));
-	told->source = MP_SRC_SEEDED;
-	assert_int_equal(mp_pagemap_read(child.pid, MP_SRC_SEEDED, NULL, 0, collect, told, &err),
-			 0);
+	told = read_child(MP_SRC_CHECK, NULL, 0);
 	mp_pagemap_use_scan(1);
 	assert_true(told->all == all);
-	check_mixed(told, 0);
-	check_files(told);
-	for (unsigned long i = 512; child.thp && i < 1024; i++)
-		assert_true(told->huge[i] & MP_PAGE_ZERO);
-	free(told);
+	check_mixed(told, 1);
+	assert_true(absent >= HOLE_BYTES / PAGE - 2 && told->absent_pages >= HOLE_BYTES / PAGE - 2);
+	for (unsigned long i = 512; i < 1024; i += 511)
+		assert_true(told->huge[i] & MP_PAGE_ZERO || raw_pfn(child.huge + i * PAGE) == 0);
 }
+#endif
 
 static void test_self(void **state)
 {
@@ -435,11 +444,13 @@ static void test_ended(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_seeded),    cmocka_unit_test(test_check_tells_absent),
-		cmocka_unit_test(test_huge),      cmocka_unit_test(test_tool_pages),
-		cmocka_unit_test(test_both_ways), cmocka_unit_test(test_self),
-		cmocka_unit_test(test_stop),      cmocka_unit_test(test_no_privilege),
-		cmocka_unit_test(test_ended),
+		cmocka_unit_test(test_seeded),       cmocka_unit_test(test_check_tells_absent),
+		cmocka_unit_test(test_huge),         cmocka_unit_test(test_tool_pages),
+#ifndef __SANITIZE_ADDRESS__
+		cmocka_unit_test(test_both_ways),
+#endif
+		cmocka_unit_test(test_self),         cmocka_unit_test(test_stop),
+		cmocka_unit_test(test_no_privilege), cmocka_unit_test(test_ended),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
