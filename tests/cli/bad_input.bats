@@ -123,12 +123,12 @@ no_malloc()
 
 @test "a zombie" {
 	as_root
-	python3 -c 'import os, time
-if os.fork(): time.sleep(100)' 3>&- &
-	children+=($!)
+	# The shell becomes a program that never waits for the child the shell had.
+	background bash -c 'sleep 0 & exec sleep 100'
+	wait_exec "$child" sleep
 	zombie=
 	for _ in $(seq 500); do
-		zombie=$(ps -o pid=,stat= --ppid $! | awk '$2 ~ /^Z/ { print $1 }')
+		zombie=$(ps -o pid=,stat= --ppid "$child" | awk '$2 ~ /^Z/ { print $1 }')
 		[ -z "$zombie" ] || break
 		sleep 0.02
 	done
