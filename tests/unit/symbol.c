@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Names and lines, held against nm and addr2line on objects built here. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "fixture.h"
+#include "symbol/demangle.h"
+#include "symbol/symbol.h"
+
+/* Functions of several kinds, and one whose symbol is shorter than its code. */
+static const char fixture_c[] =
+	"#include <stdlib.h>\n"
+	"static __attribute__((noinline)) int inner(int n)\n"
+	"{\n"
+	"	int *p = malloc(n);\n"
+	"	if (!p) return 1;\n"
+	"	p[0] = n; n = p[0] * 3;\n"
+	"	free(p);\n"
+	"	return n;\n"
+	"}\n"
+	"__attribute__((noinline)) int outer(int n)\n"
+	"{\n"
+	"	return inner(n) +\n"
+	"		inner(n + 1);\n"
+	"}\n"
+	"asm(\".text\\n.globl cut\\n.type cut,@function\\ncut: nop\\nnop\\n.size cut,.-cut\\n\"\n"
+	"    \"nop\\nnop\\nnop\\nret\\n.globl unsized\\n.type unsized,@function\\nunsized: nop\\nret\\n\"\n"
+	"    \".skip 64, 0x90\\n\");\n"
+	"int main(int argc, char **argv) { (void)argv; return outer(argc); }\n";
+static const char fixture_cc[] =
+	"#include <cstddef>\n"
+	"namespace shop {\n"
+	"template <typename T> struct Cart {\n"
+	"	__attribute__((noinline)) T *fill(std::size_t n) { return new T[n]; }\n"
+	"};\n"
+	"}\n"
+	"int main(int argc, char **)\n"
+	"{\n"
+	"	shop::Cart<long> c;\n"
+	"	return c.fill(argc) == nullptr;\n"
+	"}\n";
+
+static struct mp_symbols *symbols;
+static struct mp_symbol got;
+
+static int look_up(const char *name, uint64_t offset, int is_return)
+{
+	const char *path = fixture_path(name);
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return mp_symbols__lookup(symbols, 0, path, st.st_ino, major(st.st_dev), minor(st.st_dev),
+				  offset, is_return, &got);
+}
+
+/* ELF address minus file offset of the code, as readelf has it. */
+static uint64_t text_bias(const char *name)
+{
+	unsigned long offset, vaddr;
+	char said[128];
+
+	fixture_output(said, sizeof(said),
+		       "readelf -lW %s | awk '$1 == \"LOAD\" && / R E / { print $2, $3 }'", name);
+	assert_int_equal(sscanf(said, "%lx %lx", &offset, &vaddr), 2);
+	return vaddr - offset;
+}
+
+/* addr2line's word on one address: a file, a line. Counts what it knows. */
+static unsigned int check_line(const char *debug, uint64_t addr)
+{
+	static char said[1024];
+	unsigned int line = 0;
+	char *colon;
+
+	fixture_output(said, sizeof(said), "addr2line -e %s 0x%lx", debug, addr);
+	colon = strrchr(said, ':');
+	assert_non_null(colon);
+	*colon = '\0';
+	if (colon[1] != '?')
+		line = (unsigned int)atoi(colon + 1);
+	if (!line) /* addr2line knows nothing, or code of no line */
+		return 0;
+	if (!got.file || strcmp(got.file, said) || got.line != (int)line)
+		fail_msg("0x%lx: %s:%d, addr2line: %s:%u", addr, got.file ? got.file : "-",
+			 got.line, said, line);
+	return 1;
+}
+
+/* Every third byte of each sized function: its name by nm, its line by addr2line (counted). */
+static unsigned int check_functions(const char *name, const char *debug, const char *demangled)
+{
+	static char said[65536];
+	uint64_t bias = text_bias(name);
+	unsigned int checked = 0;
+	char *rest = said, *row;
+
+	fixture_output(said, sizeof(said), "nm -S %s %s | grep -E ' [tT] (%s)'", demangled, debug,
+		       "inner|outer|main|cut|shop");
+	while ((row = strsep(&rest, "\n")) && *row) {
+		unsigned long start, size;
+		char plain[256];
+
+		assert_int_equal(sscanf(row, "%lx %lx %*c %255[^\n]", &start, &size, plain), 3);
+		for (unsigned long into = 0; into < size; into += 3) {
+			assert_int_equal(look_up(name, start - bias + into, 0), 0);
+			assert_non_null(got.function);
+			assert_string_equal(got.function, plain);
+			assert_int_equal(got.into, into);
+			checked += check_line(debug, start + into);
+		}
+	}
+	return checked;
+}
+
+static void names_and_lines_of_c(void **state)
+{
+	(void)state;
+	assert_true(check_functions("c-gcc", "c-gcc", "") > 10);
+	/* clang writes no .debug_aranges */
+	assert_true(check_functions("c-clang", "c-clang", "") > 5);
+	/* linked to a fixed address */
+	assert_true(check_functions("c-fixed", "c-fixed", "") > 10);
+}
+
+static void names_and_lines_of_cpp(void **state)
+{
+	(void)state;
+	assert_true(check_functions("cc-gcc", "cc-gcc", "-C") > 5);
+}
+
+static void separate_debug_file_is_used(void **state)
+{
+	(void)state;
+	assert_true(check_functions("c-split", "c-split.debug", "") > 10);
+}
+
+static uint64_t offset_of(const char *name, const char *symbol)
+{
+	char said[64];
+
+	fixture_output(said, sizeof(said), "nm %s | sed -n 's/ [tT] %s$//p'", name, symbol);
+	return strtoull(said, NULL, 16) - text_bias(name);
+}
+
+static void no_name_past_a_symbols_end(void **state)
+{
+	uint64_t cut = offset_of("c-gcc", "cut"), unsized = offset_of("c-gcc", "unsized");
+
+	(void)state;
+	assert_int_equal(look_up("c-gcc", cut + 1, 0), 0);
+	assert_string_equal(got.function, "cut");
+	look_up("c-gcc", cut + 2, 0);
+	assert_null(got.function);
+	look_up("c-gcc", unsized, 0);
+	assert_null(got.function);
+	look_up("c-gcc", unsized + 40, 0);
+	assert_null(got.function);
+}
+
+static void return_address_names_the_call(void **state)
+{
+	uint64_t cut = offset_of("c-gcc", "cut");
+
+	(void)state;
+	/* right behind the function's last byte: a call that does not return */
+	assert_int_equal(look_up("c-gcc", cut + 2, 1), 0);
+	assert_string_equal(got.function, "cut");
+	assert_int_equal(got.into, 2);
+	look_up("c-gcc", cut, 1);
+	assert_true(!got.function || strcmp(got.function, "cut"));
+	assert_int_equal(look_up("c-gcc", 0, 1), -ENOENT);
+}
+
+static void another_file_gives_no_name(void **state)
+{
+	uint64_t offset = offset_of("c-gcc", "outer");
+	const char *path = fixture_path("c-gcc");
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(mp_symbols__lookup(symbols, 0, path, st.st_ino + 1, major(st.st_dev),
+					    minor(st.st_dev), offset, 0, &got),
+			 -ENOENT);
+	assert_int_equal(mp_symbols__lookup(symbols, 0, path, st.st_ino, major(st.st_dev) + 1,
+					    minor(st.st_dev), offset, 0, &got),
+			 -ENOENT);
+	assert_null(got.function);
+	assert_null(got.file);
+	assert_int_equal(mp_symbols__lookup(symbols, 0, fixture_path("gone"), st.st_ino,
+					    major(st.st_dev), minor(st.st_dev) + 1, offset, 0,
+					    &got),
+			 -ENOENT);
+	assert_int_equal(mp_symbols__lookup(symbols, 0, "[vdso]", 0, 0, 0, 0, 0, &got), -ENOENT);
+	/* through a process's root, as for a container */
+	assert_int_equal(mp_symbols__lookup(symbols, (uint32_t)getpid(), path, st.st_ino,
+					    major(st.st_dev), minor(st.st_dev), offset, 0, &got),
+			 0);
+	assert_string_equal(got.function, "outer");
+}
+
+static void what_is_no_elf_gives_no_name(void **state)
+{
+	(void)state;
+	assert_int_equal(look_up("fixture.c", 100, 0), -ENOENT);
+	fixture_shell("head -c 5000 c-gcc >cut-short && head -c 64 c-gcc >header && : >empty");
+	look_up("cut-short", 4000, 0);
+	assert_int_equal(look_up("header", 10, 0), -ENOENT);
+	assert_int_equal(look_up("empty", 10, 0), -ENOENT);
+	assert_int_equal(look_up("c-gcc", UINT64_MAX, 0), -ENOENT);
+	assert_int_equal(look_up("c-gcc", UINT64_MAX, 1), -ENOENT);
+}
+
+static void answers_are_kept(void **state)
+{
+	uint64_t offset = offset_of("cc-gcc", "main");
+	const char *first;
+
+	(void)state;
+	assert_int_equal(look_up("cc-gcc", offset, 0), 0);
+	first = got.function;
+	assert_int_equal(look_up("cc-gcc", offset + 1, 0), 0);
+	assert_ptr_equal(got.function, first);
+}
+
+/* A server that would be asked for the debug file of a stripped object, if any were. */
+static void nobody_is_asked_on_the_network(void **state)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(a);
+	struct pollfd p = { .fd = socket(AF_INET, SOCK_STREAM, 0), .events = POLLIN };
+	char url[64];
+
+	(void)state;
+	assert_true(p.fd >= 0);
+	assert_int_equal(bind(p.fd, (struct sockaddr *)&a, len), 0);
+	assert_int_equal(listen(p.fd, 8), 0);
+	assert_int_equal(getsockname(p.fd, (struct sockaddr *)&a, &len), 0);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/", ntohs(a.sin_port));
+	setenv("DEBUGINFOD_URLS", url, 1);
+	setenv("DEBUGINFOD_TIMEOUT", "1", 1);
+	fixture_shell("cp c-gcc bare && strip bare");
+	look_up("bare", offset_of("c-gcc", "outer"), 0);
+	assert_null(got.function);
+	assert_int_equal(poll(&p, 1, 0), 0);
+	assert_string_equal(getenv("DEBUGINFOD_URLS"), url);
+	unsetenv("DEBUGINFOD_URLS");
+	close(p.fd);
+}
+
+static void demangles_within_reason(void **state)
+{
+	char bomb[512], *plain;
+
+	(void)state;
+	plain = mp_demangle("_ZNSt6vectorIiSaIiEE9push_backERKi");
+	assert_string_equal(plain, "std::vector<int, std::allocator<int> >::push_back(int const&)");
+	free(plain);
+	plain = mp_demangle("_ZN5alloc7raw_vec11finish_grow17h0123456789abcdefE");
+	assert_string_equal(plain, "alloc::raw_vec::finish_grow");
+	free(plain);
+	plain = mp_demangle("_RNvC7mycrate3foo");
+	assert_string_equal(plain, "mycrate::foo");
+	free(plain);
+	assert_null(mp_demangle("malloc"));
+	assert_null(mp_demangle("_Z"));
+	assert_null(mp_demangle(""));
+	/* each argument is a pair of the one before: thirty of them are 2^30 letters */
+	strcpy(bomb, "_Z1f1AIiES_IS0_S0_E");
+	for (int i = 1; i < 30; i++) {
+		char last = (char)(i < 10 ? '0' + i : 'A' + i - 10);
+
+		sprintf(bomb + strlen(bomb), "S_IS%c_S%c_E", last, last);
+		plain = mp_demangle(bomb);
+		assert_true(i > 7 || plain);
+		assert_true(i < 12 || !plain);
+		free(plain);
+	}
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	fixture_begin();
+	fixture_write("fixture.c", fixture_c);
+	fixture_write("fixture.cc", fixture_cc);
+	fixture_shell("gcc -O2 -g -o c-gcc fixture.c");
+	fixture_shell("clang -O2 -g -o c-clang fixture.c");
+	fixture_shell("gcc -O2 -g -no-pie -o c-fixed fixture.c");
+	fixture_shell("g++ -O2 -g -o cc-gcc fixture.cc");
+	fixture_shell("cp c-gcc c-split && objcopy --only-keep-debug c-split c-split.debug && "
+		      "strip c-split && objcopy --add-gnu-debuglink=c-split.debug c-split");
+	symbols = mp_symbols__new();
+	return !symbols;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	mp_symbols__free(symbols);
+	mp_symbols__free(NULL);
+	fixture_end();
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(names_and_lines_of_c),
+		cmocka_unit_test(names_and_lines_of_cpp),
+		cmocka_unit_test(separate_debug_file_is_used),
+		cmocka_unit_test(no_name_past_a_symbols_end),
+		cmocka_unit_test(return_address_names_the_call),
+		cmocka_unit_test(another_file_gives_no_name),
+		cmocka_unit_test(what_is_no_elf_gives_no_name),
+		cmocka_unit_test(answers_are_kept),
+		cmocka_unit_test(nobody_is_asked_on_the_network),
+		cmocka_unit_test(demangles_within_reason),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
