@@ -13,6 +13,7 @@ import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TOOL = os.environ.get("MALLOCPATH", os.path.join(TOP, "build/mallocpath"))
+ROW = os.environ.get("MALLOCPATH_ROW")  # the fault source to force, for tests of each row
 WORKLOADS = os.environ.get("WORKLOADS", os.path.join(TOP, "build/tests/workload"))
 PATIENCE = 120  # seconds until something is taken to hang; nothing is judged by its speed
 
@@ -93,6 +94,14 @@ def load_json(path):
         return None
 
 
+def with_row(args):
+    """@args with the forced fault source, where the command takes one."""
+    if not ROW or args[0] in ("report", "diff"):
+        return args
+    split = 1 if args[0] in ("record", "doctor") else 0
+    return args[:split] + ["--fault-source", ROW] + args[split:]
+
+
 class Tool:
     """One run of mallocpath; its stderr is kept in a file."""
 
@@ -101,7 +110,7 @@ class Tool:
     def __init__(self, args, where, env=None, stdout=None, stdin=subprocess.DEVNULL, new_group=True):
         self.args, self.err_path = args, os.path.join(where, f"stderr.{len(Tool.running)}")
         with open(self.err_path, "wb") as err:
-            self.child = subprocess.Popen([TOOL] + args, stdin=stdin, stdout=stdout or err,
+            self.child = subprocess.Popen([TOOL] + with_row(args), stdin=stdin, stdout=stdout or err,
                                           stderr=err, env=env, start_new_session=new_group)
         Tool.running.append(self)
 
