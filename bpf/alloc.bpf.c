@@ -36,7 +36,7 @@ static __always_inline void drop_stale(struct mp_thread *t, u64 sp)
 
 		if (top >= MP_FRAMES)
 			return;
-		if (t->frames[top].sp > sp || sp - t->frames[top].sp > NEAR_BYTES)
+		if (mp_frame_at(t, top)->sp > sp || sp - mp_frame_at(t, top)->sp > NEAR_BYTES)
 			return;
 		t->depth = top;
 		mp_drop(MP_DROP_RETURN);
@@ -51,7 +51,7 @@ static __always_inline bool is_tail_call(struct mp_thread *t, u64 sp, u64 caller
 {
 	u32 top = t->depth - 1;
 
-	return top < MP_FRAMES && t->frames[top].sp == sp && !(caller & (MP_PAGE_SIZE - 1));
+	return top < MP_FRAMES && mp_frame_at(t, top)->sp == sp && !(caller & (MP_PAGE_SIZE - 1));
 }
 
 static __always_inline u64 times(u64 a, u64 b)
@@ -126,7 +126,7 @@ int mp_alloc_ent(struct mp_regs *r)
 		mp_drop(MP_DROP_NESTED);
 		return 0;
 	}
-	f = &t->frames[depth & (MP_FRAMES - 1)];
+	f = mp_frame_at(t, depth);
 	f->sp = r->rsp;
 	f->caller = caller;
 	f->requested = requested(fn, r);
@@ -151,14 +151,14 @@ static __always_inline bool pop_frame(struct mp_thread *t, u64 sp, u64 cookie, s
 
 		if (top >= MP_FRAMES)
 			return false;
-		if (t->frames[top].sp + 8 == sp) {
-			if (t->frames[top].cookie != cookie)
+		if (mp_frame_at(t, top)->sp + 8 == sp) {
+			if (mp_frame_at(t, top)->cookie != cookie)
 				return false; /* a tail call's return: its caller's follows */
-			*out = t->frames[top];
+			*out = *mp_frame_at(t, top);
 			t->depth = top;
 			return true;
 		}
-		if (t->frames[top].sp + 8 > sp)
+		if (mp_frame_at(t, top)->sp + 8 > sp)
 			return false; /* an inner call's return: the outer one is still under way */
 		t->depth = top;
 		mp_drop(MP_DROP_RETURN);

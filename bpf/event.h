@@ -330,7 +330,7 @@ struct mp_ev_host {
 	__u32 module;
 	__u32 nr_cpus;
 	char release[64]; /* uname -r */
-	__u64 zero_pfn;	  /* the 4 KiB zero page: what is left where a huge zero page is split */
+	__u64 zero_pfn;   /* the 4 KiB zero page: what is left where a huge zero page is split */
 };
 _Static_assert(sizeof(struct mp_ev_host) == 120, "wire format");
 

@@ -27,8 +27,8 @@ static __always_inline void from_start(struct mp_ev_fault *ev, struct mp_thread 
 
 	if (top < MP_FRAMES) {
 		ev->flags |= MP_FAULT_IN_ALLOC;
-		ev->caller = t->frames[top].caller;
-		ev->in_fn = MP_COOKIE_FN(t->frames[top].cookie);
+		ev->caller = mp_frame_at(t, top)->caller;
+		ev->in_fn = MP_COOKIE_FN(mp_frame_at(t, top)->cookie);
 	}
 	if (!t->in_fault || (t->fault_addr ^ addr) >> MP_PAGE_SHIFT) {
 		mp_drop(MP_DROP_FAULT_START);

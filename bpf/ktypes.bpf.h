@@ -81,6 +81,11 @@ struct page___new {
 	struct memdesc_flags_t___new flags;
 };
 
+/* 7.2: with 64-byte struct pages it is a mask and no pointer (page-flags.h, _compound_head) */
+struct page___info {
+	unsigned long compound_info;
+};
+
 struct bpf_array {
 	void *pptrs[0];
 };

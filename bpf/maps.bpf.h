@@ -137,6 +137,13 @@ static __always_inline void mp_learn_space(struct mp_proc_val *p)
 
 static const struct mp_thread mp_thread_zero;
 
+/* The mask says to older verifiers what the caller has checked; clang must not know it is needless. */
+static __always_inline struct mp_frame *mp_frame_at(struct mp_thread *t, u32 i)
+{
+	barrier_var(i);
+	return &t->frames[i & (MP_FRAMES - 1)];
+}
+
 static __always_inline struct mp_thread *mp_thread_get(void)
 {
 	u32 tid = (u32)bpf_get_current_pid_tgid();

@@ -23,7 +23,7 @@ struct mp_settings {
 	__u32 zone_mask;
 	__u32 refill_told; /* mm_page_alloc_zone_locked has percpu_refill (6.1) */
 	__u32 gup_seen;    /* faults by get_user_pages are seen: no walk of populated ranges */
-	__u32 exit_early; /* sched_process_exit fires while the address space stands (6.16) */
+	__u32 exit_early;  /* sched_process_exit fires while the address space stands (6.16) */
 };
 
 #define MP_PROC_EXITING 1 /* its pages are being torn down: nobody wants to hear of each */

@@ -147,8 +147,8 @@ static __always_inline void fill_caller(struct mp_ev_range *ev, struct mp_thread
 	u64 sp = 0;
 
 	if (top < MP_FRAMES) {
-		ev->caller = t->frames[top].caller;
-		ev->in_fn = MP_COOKIE_FN(t->frames[top].cookie);
+		ev->caller = mp_frame_at(t, top)->caller;
+		ev->in_fn = MP_COOKIE_FN(mp_frame_at(t, top)->cookie);
 		return;
 	}
 	bpf_probe_read_kernel(&sp, 8, &regs->rsp);

@@ -107,11 +107,27 @@ static __always_inline u64 mp_page_flags(struct page *page)
 	return BPF_CORE_READ(page, flags);
 }
 
+static __always_inline struct page *mp_head_page(struct page *page)
+{
+	struct page___info *p = (void *)page;
+	u64 head;
+
+	if (bpf_core_field_exists(p->compound_info)) {
+		head = BPF_CORE_READ(p, compound_info);
+		if (!(head & 1))
+			return page;
+		return mp_set.head_is_mask ? (struct page *)((u64)page & head)
+					   : (struct page *)(head - 1);
+	}
+	head = BPF_CORE_READ(page, compound_head);
+	return head & 1 ? (struct page *)(head - 1) : page;
+}
+
 /* What kind of page a present entry maps: MP_PAGE_ANON, MP_PAGE_ZERO, or 0 (file, shmem, device). */
 static __always_inline u64 mp_page_kind(u64 pte, u64 pfn)
 {
 	struct page *page = mp_page(pfn);
-	u64 head, mapping;
+	u64 mapping;
 
 	if (pfn == mp_set.zero_pfn)
 		return MP_PAGE_ZERO;
@@ -119,10 +135,7 @@ static __always_inline u64 mp_page_kind(u64 pte, u64 pfn)
 		return 0;
 	if (pfn >= mp_set.max_pfn)
 		return 0;
-	head = BPF_CORE_READ(page, compound_head);
-	if (head & 1)
-		page = mp_set.head_is_mask ? (struct page *)((u64)page & head)
-					   : (struct page *)(head - 1);
+	page = mp_head_page(page);
 	mapping = (u64)BPF_CORE_READ(page, mapping);
 	if (mapping & 1) /* PAGE_MAPPING_ANON, include/linux/page-flags.h */
 		return MP_PAGE_ANON;
