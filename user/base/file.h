@@ -19,9 +19,9 @@ struct mp_file_id { /* as /proc/PID/maps prints it */
 bool mp_file_is(int fd, const struct mp_file_id *id);
 
 /*
- * Opens @path as process @tgid sees it (through /proc/TGID/root), then plainly (@tgid 0: only so).
- * The first regular file with identity @id is taken. Returns a descriptor and, if @opened is not
- * NULL, the path that led to it; or -ENOENT.
+ * Opens @path as process @tgid sees it (through /proc/TGID/root), or by a mapping of it that the
+ * process has, or plainly; with @tgid 0 only plainly. The first regular file with identity @id is
+ * taken. Returns a descriptor and, if @opened is not NULL, the path that led to it; or -ENOENT.
  */
 int mp_file_open(uint32_t tgid, const char *path, const struct mp_file_id *id, char *opened,
 		 size_t opened_size);

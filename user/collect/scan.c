@@ -150,26 +150,12 @@ const struct mp_scan_map *mp_scan_find(const struct mp_scan *s, uint64_t addr)
 	return lo < s->nr_maps && addr >= s->maps[lo].start ? &s->maps[lo] : NULL;
 }
 
-/* By its path, or if the file was replaced or deleted since, by the mapping itself. */
 static int open_object(const struct mp_scan *s, size_t object)
 {
 	struct mp_object *o = &s->objects[object];
 	char opened[PATH_MAX + 32];
 	int fd = mp_file_open((uint32_t)s->pid, o->path, &o->id, opened, sizeof(opened));
 
-	for (size_t i = 0; fd < 0 && i < s->nr_maps; i++) {
-		const struct mp_scan_map *m = &s->maps[i];
-
-		if (m->object != object)
-			continue;
-		snprintf(opened, sizeof(opened), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, s->pid,
-			 m->start, m->end);
-		fd = open(opened, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-		if (fd >= 0 && !mp_file_is(fd, &o->id)) {
-			close(fd);
-			fd = -1;
-		}
-	}
 	if (fd < 0)
 		return -ENOENT;
 	o->open_path = strdup(opened);
