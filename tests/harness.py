@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the root tests share: TAP, starting the tool, walking a workload through its barriers."""
 import atexit
+import fcntl
 import json
 import os
 import select
@@ -189,27 +190,54 @@ class Barriers:
         os.close(self.go)
 
 
-class Setting:
-    """Sets a file of /sys for a while."""
+class Settings:
+    """
+    Sets files of /sys for a while; one test run at a time, the others wait. What was there before is
+    kept in a file, so that the next run restores what a killed one could not.
+    """
 
-    def __init__(self, path, value):
-        self.path, self.value = path, value
+    KEPT = "/run/mallocpath-tests.settings"
+
+    def __init__(self, wanted):
+        self.wanted, self.before = wanted, {}
+
+    @staticmethod
+    def read(path):
         with open(path, encoding="ascii") as file:
             words = file.read().split()
-        chosen = [word.strip("[]") for word in words if word.startswith("[")]
-        self.before = chosen[0] if chosen else words[0]
+        return next((word.strip("[]") for word in words if word.startswith("[")), words[0])
 
-    def write(self, value):
-        with open(self.path, "w", encoding="ascii") as file:
-            file.write(value)
+    @staticmethod
+    def write(values):
+        for path, value in values.items():
+            with open(path, "w", encoding="ascii") as file:
+                file.write(value)
 
     def __enter__(self):
-        atexit.register(self.write, self.before)
-        self.write(self.value)
+        self.kept = open(self.KEPT, "a+", encoding="ascii")
+        fcntl.flock(self.kept, fcntl.LOCK_EX)
+        self.kept.seek(0)
+        text = self.kept.read()
+        if text:
+            self.write(json.loads(text))
+        self.before = {path: self.read(path) for path in self.wanted}
+        self.keep(json.dumps(self.before))
+        atexit.register(self.restore)
+        self.write(self.wanted)
+
+    def keep(self, text):
+        self.kept.truncate(0)
+        self.kept.write(text)
+        self.kept.flush()
+
+    def restore(self):
+        self.write(self.before)
+        self.keep("")
+        self.kept.close()
 
     def __exit__(self, *_):
-        self.write(self.before)
-        atexit.unregister(self.write)
+        atexit.unregister(self.restore)
+        self.restore()
 
 
 def die_cleanly_on_signals():
