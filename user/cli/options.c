@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <argp.h>
 #include <errno.h>
+#include <langinfo.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -227,6 +229,8 @@ static void view_defaults(struct mp_options *o)
 	o->view = mp_view_find("table");
 	o->view_opts.top = 20;
 	o->view_opts.width = 100;
+	setlocale(LC_CTYPE, "");
+	o->view_opts.utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
 	if (!isatty(STDOUT_FILENO))
 		return;
 	o->view_opts.color = !getenv("NO_COLOR");
