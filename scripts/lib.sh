@@ -23,7 +23,7 @@ tracked()
 
 # tap_counts LOG STATUS: "pass|fail PASSED FAILED SKIPPED", the counts aligned for the summary.
 # Fails on: a failed test, a skip without a reason, fewer or more tests than planned, no test at
-# all, a status that is not 0.
+# all, a status that is not 0. What does not add up is said on stderr.
 tap_counts()
 {
 	awk -v status="$2" '
@@ -40,7 +40,11 @@ tap_counts()
 		else skipped++
 	}
 	END {
-		if (!plans || planned != seen || (status != 0 && !failed)) failed++
+		if (!plans || planned != seen || (status != 0 && !failed)) {
+			printf "# counted: %d of %d planned tests, exit status %d\n", seen, planned,
+				status >"/dev/stderr"
+			failed++
+		}
 		if (passed + failed + skipped == 0) failed = 1
 		printf "%s %8d %8d %8d\n", failed ? "fail" : "pass", passed, failed, skipped
 	}' "$1"

@@ -12,7 +12,7 @@ setup()
 verdict()
 {
 	printf '%b' "$2" >"$BATS_TEST_TMPDIR/log"
-	tap_counts "$BATS_TEST_TMPDIR/log" "$1" | xargs
+	tap_counts "$BATS_TEST_TMPDIR/log" "$1" 2>"$BATS_TEST_TMPDIR/reason" | xargs
 }
 
 @test "counts: passed, failed, skipped" {
@@ -32,6 +32,7 @@ verdict()
 
 @test "counts: a plan not kept, a bad status, no test at all fail" {
 	[ "$(verdict 0 '1..3\nok 1 - a\nok 2 - b\n')" = "fail 2 1 0" ]
+	grep -q '2 of 3 planned' "$BATS_TEST_TMPDIR/reason"
 	[ "$(verdict 0 'ok 1 - a\n')" = "fail 1 1 0" ]
 	[ "$(verdict 139 '1..1\nok 1 - a\n')" = "fail 1 1 0" ]
 	[ "$(verdict 0 '1..0\n')" = "fail 0 1 0" ]
