@@ -425,6 +425,15 @@ static void stack_grows_by_touch(void **state)
 	feed_fault(1, MEM - (1ULL << 32), 11, TOUCH); /* too far to be a stack */
 	feed_report();
 	assert_int_equal(report_vma(1, MEM)->start, MEM - 3 * PAGE);
+	feed_range(1,
+		   (struct mp_ev_range){ .op = MP_OP_MMAP,
+					 .ret = MEM + (1 << 30),
+					 .len = PAGE,
+					 .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK },
+		   500);
+	feed_fault(1, MEM + (1 << 30) - PAGE, 12, TOUCH); /* a thread's stack does not grow */
+	feed_report();
+	assert_int_equal(report_vma(1, MEM + (1 << 30))->start, MEM + (1 << 30));
 	feed_end();
 }
 

@@ -67,13 +67,14 @@ static enum mp_by by_of(const struct mp_ev_fault *ev)
 	return ev->flags & MP_FAULT_KERNEL ? MP_BY_KERNEL : MP_BY_USER;
 }
 
-/* [stack] grows by being touched, without a system call. */
+/* [stack] grows by being touched, without a system call; what mmap made for threads does not. */
 static void grow_stack(struct mp_process *p, uint64_t addr)
 {
 	struct mp_vma_rec *vma = mp_omap__ceil(&p->ranges.vmas, addr);
 
 	if (vma && vma->kind == MP_VMA_STACK && vma->span.start - addr <= STACK_REACH &&
-	    !mp_ranges__mapping(&p->ranges, addr))
+	    !mp_ranges__mapping(&p->ranges, addr) &&
+	    !mp_ranges__mapping(&p->ranges, vma->span.start))
 		vma->span.start = addr & MP_PAGE_MASK;
 }
 

@@ -39,25 +39,23 @@ static void live(struct mp_model *m, const struct mp_blk *blk, int sign)
 	site->live_bytes += sign * (blk->end - blk->start);
 }
 
-static struct mp_transit *transit_at(struct mp_process *p, uint64_t addr)
+/* The block at @addr is gone: no realloc under way has it to end. */
+static void close_transits(struct mp_process *p, uint64_t addr)
 {
 	size_t i;
 
 	for (i = 0; i < p->nr_transits; i++)
-		if (p->transits[i].open && p->transits[i].addr == addr)
-			return &p->transits[i];
-	return NULL;
+		if (p->transits[i].addr == addr)
+			p->transits[i].open = false;
 }
 
 /* @blk was taken out of the store. */
 static void ended(struct mp_model *m, struct mp_process *p, const struct mp_blk *blk)
 {
-	struct mp_transit *t = blk->transit ? transit_at(p, blk->start) : NULL;
-
 	live(m, blk, -1);
 	mp_sites__rec(&m->sites, blk->site)->frees++;
-	if (t)
-		t->open = false;
+	if (blk->transit)
+		close_transits(p, blk->start);
 }
 
 static int begin(struct mp_model *m, struct mp_process *p, const struct mp_ev_alloc *ev,
@@ -224,10 +222,8 @@ int mp_on_realloc_done(struct mp_model *m, struct mp_process *p,
 			mp_blocks__set_transit(&p->blocks, ev->old, false);
 		return 0;
 	}
-	if (mine && mp_blocks__take(&p->blocks, ev->old, &blk)) {
-		blk.transit = false;
+	if (mine && mp_blocks__take(&p->blocks, ev->old, &blk))
 		ended(m, p, &blk);
-	}
 	return ev->a.addr ? begin(m, p, &ev->a, site, ev->a.addr == ev->old) : 0;
 }
 
