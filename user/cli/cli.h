@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "cli/failif.h"
 #include "view/view.h"
 
 #define MP_VERSION "0.1.0"
@@ -27,6 +28,9 @@ struct mp_options {
 	uint32_t row; /* enum mp_row, 0: auto */
 	const struct mp_view *view;
 	struct mp_view_opts view_opts;
+	struct mp_failif fail_if[8];
+	size_t nr_fail_if;
+	bool failed; /* one of them held */
 };
 
 struct mp_command {

@@ -25,6 +25,7 @@ enum {
 	OPT_SOURCE,
 	OPT_RING,
 	OPT_SITE,
+	OPT_FAIL_IF,
 };
 
 static const struct argp_option target_options[] = {
@@ -51,6 +52,8 @@ static const struct argp_option view_options[] = {
 	{ "bytes", OPT_BYTES, NULL, 0, "plain numbers, no units", 2 },
 	{ "pages", OPT_PAGES, NULL, 0, "json: one row a page", 2 },
 	{ "blocks", OPT_BLOCKS, NULL, 0, "json: one row a block", 2 },
+	{ "fail-if", OPT_FAIL_IF, "CONDITION", 0,
+	  "exit with 1 if it holds, e.g. 'site_coverage<0.9'; can be repeated", 2 },
 	{ "quiet", 'q', NULL, 0, "only errors on standard error", 3 },
 	{ "verbose", 'v', NULL, 0, "say more; -vv: also the library and the BPF verifier", 3 },
 	{}
@@ -142,6 +145,13 @@ static error_t parse_view(int key, char *arg, struct argp_state *st, struct mp_o
 				   "--sort %s: one of resident, charged, live, untouched, faults, "
 				   "fault-ns, calls",
 				   arg);
+		return 0;
+	case OPT_FAIL_IF:
+		if (o->nr_fail_if == sizeof(o->fail_if) / sizeof(o->fail_if[0]))
+			argp_error(st, "at most 8 conditions can be given to --fail-if");
+		if (mp_failif_parse(arg, &o->fail_if[o->nr_fail_if++]))
+			argp_error(st, "--fail-if %s: METRIC<NUMBER or METRIC>NUMBER; metrics: %s",
+				   arg, mp_failif_metrics());
 		return 0;
 	case OPT_SITE:
 		o->view_opts.site = parse_count(st, "--site", arg);

@@ -186,6 +186,22 @@ static int close_out(FILE *f, const char *path, int rc, struct mp_err *err)
 	return rc;
 }
 
+/* On standard error, so that the report itself can be read by a program. */
+static void judge(struct mp_options *o, const struct mp_report *r)
+{
+	double value;
+
+	for (size_t i = 0; i < o->nr_fail_if; i++) {
+		const struct mp_failif *f = &o->fail_if[i];
+
+		if (!mp_failif_holds(f, r, &value))
+			continue;
+		fprintf(stderr, "mallocpath: failed: %s is %g, and %g is the %s allowed\n",
+			f->metric, value, f->bound, f->less ? "least" : "most");
+		o->failed = true;
+	}
+}
+
 int mp_print_report(struct mp_options *o, struct mp_model *m, struct mp_loss *loss,
 		    struct mp_err *err)
 {
@@ -207,6 +223,7 @@ int mp_print_report(struct mp_options *o, struct mp_model *m, struct mp_loss *lo
 	}
 	sym = mp_symbols__new();
 	rc = close_out(f, o->out, o->view->print(r, sym, &o->view_opts, f), err);
+	judge(o, r);
 	mp_symbols__free(sym);
 	mp_report__free(r);
 	return rc;
@@ -216,7 +233,7 @@ int mp_exit_status(const struct mp_options *o, int status, const struct mp_loss 
 {
 	if (o->strict && loss && loss->events_dropped)
 		return MP_EXIT_LOST;
-	if (status < 0)
-		return MP_EXIT_OK;
+	if (status <= 0)
+		return o->failed ? MP_EXIT_FAILED : MP_EXIT_OK;
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
