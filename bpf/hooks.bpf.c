@@ -119,6 +119,22 @@ int mp_hmf_ret(u64 *ctx)
 	return fault_exit(ctx[4]);
 }
 
+/*
+ * Programs on fentry can be preempted, and are then skipped for whoever runs on that CPU meanwhile.
+ * The second of each pair finds nothing left to do, except then.
+ */
+SEC("?fentry/handle_mm_fault")
+int mp_hmf_ent_2(u64 *ctx)
+{
+	return fault_enter(arg(ctx, 0), ctx[1], ctx[2], (void *)arg(ctx, 3));
+}
+
+SEC("?fexit/handle_mm_fault")
+int mp_hmf_ret_2(u64 *ctx)
+{
+	return fault_exit(ctx[4]);
+}
+
 SEC("?kprobe/handle_mm_fault")
 int mp_hmf_kent(struct mp_regs *r)
 {

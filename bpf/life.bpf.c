@@ -217,7 +217,7 @@ static __always_inline int process_ending(void)
 }
 
 SEC("?tp")
-int mp_sys_exit_group(void *ctx)
+int mp_exit_group(void *ctx)
 {
 	return process_ending();
 }

@@ -138,9 +138,9 @@ static int keep_row_link(void *ctx, struct bpf_link *link)
 static int attach_ends(struct mp_kernel *k, struct mp_err *err)
 {
 	int64_t id = mp_tracefs_id("syscalls", "sys_enter_", "exit_group");
-	int rc = id < 0 ? (int)id
-			: attach_event(k, k->skel->progs.mp_sys_exit_group, PERF_TYPE_TRACEPOINT,
-				       id, 0);
+	int rc =
+		id < 0 ? (int)id
+		       : attach_event(k, k->skel->progs.mp_exit_group, PERF_TYPE_TRACEPOINT, id, 0);
 
 	if (rc)
 		return mp_fail(err, MP_EXIT_LACKS, -rc,
@@ -332,6 +332,21 @@ uint64_t mp_kernel_hits(struct mp_kernel *k, uint32_t which)
 	return sum_percpu(k, k->skel->maps.hits, which);
 }
 
+/* There are two of it: what one misses the other one gets (bpf/page.bpf.c, bpf/hooks.bpf.c). */
+static bool is_doubled(const struct mp_kernel *k, const struct bpf_program *prog)
+{
+	const struct bpf_program *doubled[] = {
+		k->skel->progs.mp_page_free, k->skel->progs.mp_page_free_2,
+		k->skel->progs.mp_hmf_ent,   k->skel->progs.mp_hmf_ent_2,
+		k->skel->progs.mp_hmf_ret,   k->skel->progs.mp_hmf_ret_2,
+	};
+
+	for (size_t i = 0; i < sizeof(doubled) / sizeof(doubled[0]); i++)
+		if (prog == doubled[i])
+			return true;
+	return false;
+}
+
 void mp_kernel_loss(struct mp_kernel *k, uint64_t dropped[MP_DROP_MAX], uint64_t *skipped)
 {
 	struct bpf_program *prog;
@@ -344,10 +359,8 @@ void mp_kernel_loss(struct mp_kernel *k, uint64_t dropped[MP_DROP_MAX], uint64_t
 		struct bpf_prog_info info = {};
 		uint32_t len = sizeof(info);
 
-		/* what one of the two misses, the other one gets (bpf/page.bpf.c) */
-		if (prog == k->skel->progs.mp_page_free || prog == k->skel->progs.mp_page_free_2)
-			continue;
-		if (!bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len))
+		if (bpf_program__fd(prog) >= 0 && !is_doubled(k, prog) &&
+		    !bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len))
 			*skipped += info.recursion_misses;
 	}
 }

@@ -10,7 +10,7 @@
 #include "../bpf/shared.h"
 
 #define NAMES 4
-#define PROGS 3
+#define PROGS 5
 
 /*
  * The names a function has had, newest first:
@@ -26,7 +26,7 @@ static const struct {
 } table[MP_HOOKS] = {
 	{ "handle_mm_fault",
 	  { "handle_mm_fault" },
-	  { "mp_hmf_ent", "mp_hmf_ret" },
+	  { "mp_hmf_ent", "mp_hmf_ret", "mp_hmf_ent_2", "mp_hmf_ret_2" },
 	  { "mp_hmf_kent", "mp_hmf_kret" },
 	  MP_HIT_HANDLE_MM_FAULT },
 	{ "do_anonymous_page",
@@ -87,7 +87,7 @@ static void switch_on_exit(struct mp_rows *r, struct bpf_object *obj)
 {
 	static const char *const names[][2] = { { "mp_exit_ent", NULL },
 						{ "mp_exit_kent", NULL },
-						{ "mp_sys_exit_group", "mp_signal" } };
+						{ "mp_exit_group", "mp_signal" } };
 	const char *const *n = names[r->row - MP_ROW_FENTRY];
 
 	r->exit_hook = true;
