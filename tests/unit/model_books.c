@@ -227,6 +227,43 @@ static void code_may_be_replaced(void **state)
 	feed_end();
 }
 
+/* What a caller's address meant before must not be remembered, however often it changes. */
+static void code_changes_often(void **state)
+{
+	struct feed_vma other = program;
+	int i;
+
+	(void)state;
+	feed_begin();
+	other.ino = 43;
+	for (i = 0; i < 21000; i++) {
+		feed_maps(1, UINT64_MAX, 0, i % 3 ? &program : &other, 1);
+		feed_alloc(1, 0x10000, i % 3 ? 1 : 2, A);
+	}
+	assert_int_equal(feed_report()->nr_sites, 2);
+	assert_int_equal(feed_report()->sites[0].requested_bytes, 7000 * 2); /* @other is first */
+	assert_int_equal(feed_report()->sites[1].requested_bytes, 14000);
+	feed_end();
+}
+
+/* What is left of a file's mapping keeps its place in the file. */
+static void rest_of_a_mapping(void **state)
+{
+	(void)state;
+	feed_begin();
+	feed_maps(1, UINT64_MAX, 0, &program, 1);
+	feed_alloc(1, 0x10000, 10, 0x4f0000);
+	feed_alloc(1, 0x20000, 10, 0x410010);
+	feed_munmap(1, 0x450000, 0x1000); /* in the middle: a new piece begins behind */
+	feed_alloc(1, 0x30000, 10, 0x4f0000);
+	feed_munmap(1, 0x400000, 0x10000); /* at the front */
+	feed_alloc(1, 0x40000, 10, 0x410010);
+	assert_int_equal(feed_report()->nr_sites, 2);
+	assert_int_equal(report_site(0x4f0000)->calls, 2);
+	assert_int_equal(report_site(0x410010)->calls, 2);
+	feed_end();
+}
+
 static void touchers_are_ranked(void **state)
 {
 	uint64_t i;
@@ -544,6 +581,8 @@ int main(void)
 		cmocka_unit_test(sites_by_object),
 		cmocka_unit_test(sites_settle),
 		cmocka_unit_test(code_may_be_replaced),
+		cmocka_unit_test(code_changes_often),
+		cmocka_unit_test(rest_of_a_mapping),
 		cmocka_unit_test(touchers_are_ranked),
 		cmocka_unit_test(fork_shares),
 		cmocka_unit_test(freed_for_all_who_share),

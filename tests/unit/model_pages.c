@@ -323,6 +323,20 @@ static void check_finds_what_moved(void **state)
 	feed_end();
 }
 
+/* A page that came at the very time the reading began is in it. */
+static void check_at_the_same_time(void **state)
+{
+	(void)state;
+	feed_begin();
+	feed_fault(1, MEM, 10, TOUCH);
+	feed_pages(1, MP_SRC_CHECK, MEM, feed_ns, 0, 4);
+	assert_int_equal(feed_report()->loss.moved_unseen_pages, 1);
+	feed_fault(1, MEM, 10, TOUCH);
+	feed_pages(1, MP_SRC_CHECK, MEM, feed_ns - 1, 0, 4);
+	assert_int_equal(feed_report()->loss.moved_unseen_pages, 1);
+	feed_end();
+}
+
 static void pfn_filled_in_is_no_move(void **state)
 {
 	(void)state;
@@ -457,6 +471,26 @@ static void old_regions_are_tidied(void **state)
 	feed_end();
 }
 
+/* Tidying forgets nothing that a reading under way could bring back. */
+static void tidying_keeps_what_is_recent(void **state)
+{
+	uint64_t begin, i;
+
+	(void)state;
+	feed_begin();
+	feed_ns += 60000000000;
+	begin = feed_ns;
+	for (i = 0; i < 500; i++) {
+		feed_fault(1, MEM + i * (1 << 20), 1000 + i, TOUCH);
+		feed_page_free(1000 + i, 0);
+	}
+	for (i = 0; i < 500; i++)
+		feed_pages(1, MP_SRC_SEEDED, MEM + i * (1 << 20), begin, ANON(1000 + i), 1);
+	feed_report();
+	assert_int_equal(report_proc(1)->nr_pages, 0);
+	feed_end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -471,12 +505,14 @@ int main(void)
 		cmocka_unit_test(seeds_do_not_outdo_events),
 		cmocka_unit_test(populated),
 		cmocka_unit_test(check_finds_what_moved),
+		cmocka_unit_test(check_at_the_same_time),
 		cmocka_unit_test(pfn_filled_in_is_no_move),
 		cmocka_unit_test(tool_pages),
 		cmocka_unit_test(faults_have_owners),
 		cmocka_unit_test(vma_faults_outlive_readings),
 		cmocka_unit_test(stack_grows_by_touch),
 		cmocka_unit_test(old_regions_are_tidied),
+		cmocka_unit_test(tidying_keeps_what_is_recent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
