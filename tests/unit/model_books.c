@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Books, sites and the lives of processes, by hand-made events and sums done by hand. */
+/* Books and sites, by hand-made events and sums done by hand. */
 #include <math.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 
 #include "model_feed.h"
 
-#define A   0x401000 /* callers, in the file of prog_vmas() */
+#define A   0x401000 /* callers, in the file of @program */
 #define B   0x402000
 #define MEM 0x7f0000000000ULL
 
@@ -302,182 +302,6 @@ static void touchers_are_ranked(void **state)
 	feed_end();
 }
 
-static void fork_shares(void **state)
-{
-	(void)state;
-	feed_begin();
-	feed_mmap(1, MEM, 16 * PAGE, A, 0);
-	feed_alloc(1, MEM, 100, A);
-	feed_fault(1, MEM, 10, TOUCH);
-	feed_fault(1, MEM + PAGE, 11, TOUCH);
-	feed_fork(1, 2, 1);
-	feed_report();
-	assert_int_equal(report_page(1, MEM)->state, MP_STATE_SHARED_COW);
-	assert_int_equal(report_page(2, MEM)->state, MP_STATE_SHARED_COW);
-	assert_int_equal(report_page(2, MEM)->pfn, 10);
-	assert_int_equal(report_block(2, MEM)->resident_bytes, 100);
-	assert_int_equal(report_site(A)->live_blocks, 2);
-	assert_int_equal(report_site(A)->calls, 1 + 1); /* the mapping and the block */
-	assert_int_equal(report_proc(2)->books.block, 100);
-	assert_non_null(report_vma(2, MEM));
-
-	feed_fault(2, MEM, 20, TOUCH | MP_FAULT_PROT); /* the child writes */
-	feed_report();
-	assert_int_equal(report_page(2, MEM)->state, MP_STATE_PRESENT);
-	assert_int_equal(report_page(1, MEM)->state, MP_STATE_PRESENT); /* alone with it again */
-	assert_int_equal(report_page(1, MEM + PAGE)->state, MP_STATE_SHARED_COW);
-	feed_free(2, MEM);
-	feed_report();
-	assert_non_null(report_block(1, MEM));
-
-	feed_exit(2, 0, 2, 0);
-	feed_report();
-	assert_int_equal(report_page(1, MEM + PAGE)->state, MP_STATE_PRESENT);
-	feed_page_free(11, 0); /* as exit gives back, or the parent: only the living are told */
-	feed_report();
-	assert_null(report_page(1, MEM + PAGE));
-	assert_non_null(report_page(2, MEM + PAGE));
-	feed_end();
-}
-
-static void freed_for_all_who_share(void **state)
-{
-	(void)state;
-	feed_begin();
-	feed_fault(1, MEM, 10, TOUCH);
-	feed_fork(1, 2, 1);
-	feed_fork(2, 3, 1);
-	feed_report();
-	assert_int_equal(report_page(3, MEM)->state, MP_STATE_SHARED_COW);
-	feed_page_free(10, 0);
-	feed_report();
-	assert_int_equal(
-		report_proc(1)->nr_pages + report_proc(2)->nr_pages + report_proc(3)->nr_pages, 0);
-	feed_end();
-}
-
-static void fork_not_followed(void **state)
-{
-	(void)state;
-	feed_begin();
-	feed_fault(1, MEM, 10, TOUCH);
-	feed_fork(1, 2, 0);
-	feed_fault(1, MEM + PAGE, 11, TOUCH);
-	feed_report();
-	assert_null(report_proc(2));
-	assert_int_equal(report_page(1, MEM)->state, MP_STATE_SHARED_COW);
-	assert_int_equal(report_page(1, MEM + PAGE)->state, MP_STATE_PRESENT);
-	feed_fork(1, 3, 0);
-	feed_exec(2, "child");
-	feed_report();
-	assert_int_equal(report_page(1, MEM + PAGE)->state, MP_STATE_SHARED_COW); /* 3 is there */
-	feed_exit(3, 0, 0, 0);
-	feed_report();
-	assert_int_equal(report_page(1, MEM)->state, MP_STATE_PRESENT);
-	assert_int_equal(report_page(1, MEM + PAGE)->state, MP_STATE_PRESENT);
-	/* reuse in place: the same PFN is no arrival, but nobody's share any more */
-	feed_fork(1, 4, 0);
-	feed_fault(1, MEM, 10, TOUCH | MP_FAULT_PROT);
-	feed_report();
-	assert_int_equal(report_page(1, MEM)->state, MP_STATE_PRESENT);
-	feed_end();
-}
-
-static void fork_inside_realloc(void **state)
-{
-	(void)state;
-	feed_begin();
-	feed_alloc(1, MEM, 100, A);
-	feed_realloc(1, 7, MEM);
-	feed_fork(1, 2, 1);
-	feed_alloc(2, MEM, 10, A); /* no realloc is under way in the child */
-	assert_int_equal(feed_report()->loss.frees_lost, 1);
-	feed_end();
-}
-
-static void exec_ends_all(void **state)
-{
-	(void)state;
-	feed_begin();
-	feed_proc(1, "sh", 1);
-	feed_allocator(1, 0, MP_ALLOC_GLIBC);
-	feed_mmap(1, MEM, 16 * PAGE, A, 0);
-	feed_alloc(1, MEM, 100, A);
-	feed_fault(1, MEM, 10, TOUCH);
-	feed_exec(1, "cc1");
-	feed_report();
-	assert_string_equal(report_proc(1)->comm, "cc1");
-	assert_int_equal(report_proc(1)->nr_pages, 0);
-	assert_int_equal(report_proc(1)->nr_blocks, 0);
-	assert_int_equal(report_proc(1)->nr_vmas, 0);
-	assert_int_equal(report_proc(1)->nr_allocators, 0);
-	assert_int_equal(report_site(A)->calls, 2);
-	assert_int_equal(report_site(A)->frees, 0);
-	assert_int_equal(report_site(A)->live_bytes, 0);
-	feed_page_free(10, 0);
-	feed_alloc(1, MEM, 100, A); /* another image: an address means nothing any more */
-	assert_int_equal(feed_report()->nr_sites, 2 + 1);
-	feed_free(1, 0x1234); /* not known to be traced from its start, until told so */
-	assert_int_equal(feed_report()->loss.frees_unmatched, 0);
-	feed_proc(1, "cc1", 1);
-	feed_free(1, 0x1234);
-	assert_int_equal(feed_report()->loss.frees_unmatched, 1);
-	feed_end();
-}
-
-static void exit_freezes(void **state)
-{
-	const struct mp_books *b;
-
-	(void)state;
-	feed_begin();
-	feed_proc(1, "prog", 1);
-	feed_mmap(1, MEM, 16 * PAGE, A, MP_FN_MALLOC);
-	feed_alloc(1, MEM, 100, A);
-	feed_fault(1, MEM, 10, TOUCH);
-	feed_exit(1, 30, 2, 4);
-	feed_page_free(10, 0);
-	feed_free(1, MEM);
-	feed_report();
-	b = &report_proc(1)->books;
-	assert_int_equal(report_proc(1)->at, MP_AT_EXIT);
-	assert_true(report_proc(1)->exited);
-	assert_int_equal(report_proc(1)->t_ns, feed_ns - 2000);
-	assert_int_equal(b->rss, 36 * PAGE);
-	assert_int_equal(b->file, 30 * PAGE);
-	assert_int_equal(b->shmem, 4 * PAGE);
-	assert_int_equal(b->block, 100);
-	assert_int_equal(b->retained, PAGE - 100);
-	assert_int_equal(b->unexplained, PAGE);
-	assert_non_null(report_page(1, MEM));
-	feed_proc(1, "next", 0); /* the number is used again */
-	feed_alloc(1, MEM, 7, B);
-	assert_int_equal(feed_report()->nr_procs, 2);
-	assert_int_equal(report_proc(1)->live_blocks, 1);
-	assert_string_equal(report_proc(1)->comm, "next");
-	feed_end();
-}
-
-static void instants(void **state)
-{
-	struct mp_ev_instant ev = { .at = MP_AT_PEAK };
-
-	(void)state;
-	feed_begin();
-	feed_proc(1, "one", 0);
-	feed_proc(2, "two", 0);
-	feed_report();
-	assert_int_equal(report_proc(1)->at, MP_AT_NOW);
-	assert_int_equal(report_proc(1)->t_ns, feed_ns);
-	feed(&ev, MP_EV_INSTANT, sizeof(ev), 2, 0);
-	feed_alloc(1, MEM, 8, A);
-	feed_report();
-	assert_int_equal(report_proc(1)->at, MP_AT_NOW);
-	assert_int_equal(report_proc(2)->at, MP_AT_PEAK);
-	assert_int_equal(report_proc(2)->t_ns, feed_ns - 1000);
-	feed_end();
-}
-
 static void facts_are_passed_on(void **state)
 {
 	struct mp_ev_host host = { .page_size = 4096,
@@ -584,13 +408,6 @@ int main(void)
 		cmocka_unit_test(code_changes_often),
 		cmocka_unit_test(rest_of_a_mapping),
 		cmocka_unit_test(touchers_are_ranked),
-		cmocka_unit_test(fork_shares),
-		cmocka_unit_test(freed_for_all_who_share),
-		cmocka_unit_test(fork_not_followed),
-		cmocka_unit_test(fork_inside_realloc),
-		cmocka_unit_test(exec_ends_all),
-		cmocka_unit_test(exit_freezes),
-		cmocka_unit_test(instants),
 		cmocka_unit_test(facts_are_passed_on),
 		cmocka_unit_test(losses_add_up),
 		cmocka_unit_test(memory_has_a_ceiling),

@@ -1,76 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "model_naive.h"
+#include "model_naive_inside.h"
 
-#include <math.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-
-#define BLOCKS 640
-#define TIDS   8
-#define RANGES 64 /* system calls remembered: as many as the model promises */
-
-struct block {
-	bool live, transit;
-	uint64_t start, size, t_ns;
-	uint32_t caller, tid; /* caller: an index, 0 nobody */
-};
-
-struct page {
-	bool there;
-	int state, kind, by, source, order;
-	uint64_t pfn, t_ns;
-	uint32_t toucher;
-	uint64_t changed_ns;
-};
-
-/* The mapping a page of addresses lies in; equal ids are one mapping. */
-struct map {
-	uint32_t id; /* 0: none known */
-	uint32_t caller;
-	bool growth, heap, anon, stack;
-};
-
-struct proc {
-	bool exists, exited, whole;
-	struct block blocks[BLOCKS];
-	struct page pages[NAIVE_PAGES];
-	struct map maps[NAIVE_PAGES];
-	struct {
-		bool known, open;
-		uint64_t old;
-	} transit[TIDS];
-	struct {
-		uint64_t start, end, ts_ns;
-	} ranges[RANGES];
-	size_t nr_ranges;
-	uint64_t shared_ns;
-};
-
-struct caller {
-	uint64_t calls, frees, failed, requested;
-	uint64_t faults[MP_KIND_NR], by[MP_BY_NR];
-};
-
-struct naive {
-	struct proc procs[NAIVE_PROCS];
-	struct caller callers[NAIVE_CALLERS];
-	struct {
-		uint32_t pid, tid;
-		bool awaited;
-		struct page page;
-	} last_fault[TIDS * NAIVE_PROCS];
-	struct {
-		uint64_t pfn, nr, ts_ns;
-	} strays[256];
-	size_t nr_strays;
-	uint32_t next_map;
-	uint64_t lost, unmatched, moved;
-	char text[400];
-};
 
 struct naive *naive_new(void)
 {
@@ -86,141 +20,14 @@ void naive_free(struct naive *n)
 	free(n);
 }
 
-static uint32_t caller_of(uint64_t addr)
+uint32_t naive_caller(uint64_t addr)
 {
 	return addr ? (addr - NAIVE_CODE) / 16 : 0;
 }
 
-static uint64_t max1(uint64_t size)
-{
-	return size ? size : 1;
-}
-
-/* ---- blocks ----------------------------------------------------------------------------------- */
-
-static struct block *block_at(struct proc *p, uint64_t start)
-{
-	int i;
-
-	for (i = 0; i < BLOCKS; i++)
-		if (p->blocks[i].live && p->blocks[i].start == start)
-			return &p->blocks[i];
-	return NULL;
-}
-
-static void end_block(struct naive *n, struct proc *p, struct block *b)
-{
-	int i;
-
-	b->live = false;
-	n->callers[b->caller].frees++;
-	for (i = 0; b->transit && i < TIDS; i++)
-		if (p->transit[i].known && p->transit[i].old == b->start)
-			p->transit[i].open = false;
-}
-
-/* A block in memory that is no allocator's yet makes it one: its mapping, as far as it is whole. */
-static void note_heap(struct proc *p, uint64_t addr)
-{
-	uint64_t page = (addr - NAIVE_BASE) / MP_PAGE_SIZE, i;
-	uint32_t id;
-
-	if (addr < NAIVE_BASE || page >= NAIVE_PAGES || !p->maps[page].id || p->maps[page].growth)
-		return;
-	id = p->maps[page].id;
-	for (i = page; i < NAIVE_PAGES && p->maps[i].id == id; i++)
-		p->maps[i].heap = true;
-	for (i = page; i-- > 0 && p->maps[i].id == id;)
-		p->maps[i].heap = true;
-}
-
-static void begin_block(struct naive *n, struct proc *p, const struct mp_ev_alloc *ev)
-{
-	uint64_t end = ev->addr + max1(ev->requested);
-	int i;
-
-	for (i = 0; i < BLOCKS; i++) {
-		struct block *b = &p->blocks[i];
-
-		if (b->live && b->start < end && b->start + max1(b->size) > ev->addr) {
-			n->lost += !b->transit;
-			end_block(n, p, b);
-		}
-	}
-	for (i = 0; i < BLOCKS && p->blocks[i].live; i++)
-		;
-	if (i == BLOCKS)
-		abort();
-	p->blocks[i] = (struct block){ .live = true,
-				       .start = ev->addr,
-				       .size = ev->requested,
-				       .t_ns = ev->h.ts_ns,
-				       .caller = caller_of(ev->caller),
-				       .tid = ev->h.tid };
-	n->callers[caller_of(ev->caller)].calls++;
-	n->callers[caller_of(ev->caller)].requested += ev->requested;
-	note_heap(p, ev->addr);
-}
-
-static void on_alloc(struct naive *n, struct proc *p, const struct mp_ev_alloc *ev)
-{
-	if (!ev->addr)
-		n->callers[caller_of(ev->caller)].failed++;
-	else
-		begin_block(n, p, ev);
-}
-
-static void on_free(struct naive *n, struct proc *p, const struct mp_ev_free *ev)
-{
-	struct block *b = block_at(p, ev->addr);
-
-	if (b)
-		end_block(n, p, b);
-	else
-		n->unmatched += p->whole;
-}
-
-static void on_realloc(struct naive *n, struct proc *p, const struct mp_ev_free *ev)
-{
-	struct block *b = block_at(p, ev->addr);
-	int t = ev->h.tid % TIDS;
-
-	p->transit[t].known = true;
-	p->transit[t].old = ev->addr;
-	p->transit[t].open = b;
-	if (b)
-		b->transit = true;
-	else
-		n->unmatched += p->whole;
-}
-
-static void on_realloc_done(struct naive *n, struct proc *p, const struct mp_ev_realloc_done *ev)
-{
-	struct block *b = block_at(p, ev->old);
-	int t = ev->a.h.tid % TIDS;
-	bool mine;
-
-	if (p->transit[t].known && p->transit[t].old == ev->old) {
-		mine = p->transit[t].open;
-		p->transit[t].known = false;
-	} else {
-		mine = b && !b->transit;
-	}
-	if (!ev->a.addr && ev->a.requested) {
-		n->callers[caller_of(ev->a.caller)].failed++;
-		if (mine && b)
-			b->transit = false;
-		return;
-	}
-	if (mine && b)
-		end_block(n, p, b);
-	if (ev->a.addr)
-		begin_block(n, p, &ev->a);
-}
-
 /* ---- pages ------------------------------------------------------------------------------------ */
 
-static bool indexed(const struct page *g)
+bool naive_indexed(const struct page *g)
 {
 	return g->there && g->pfn &&
 	       (g->state == MP_STATE_PRESENT || g->state == MP_STATE_SHARED_COW);
@@ -235,7 +42,8 @@ static void unshare(struct naive *n, uint64_t pfn)
 
 	for (p = 0; p < NAIVE_PROCS; p++)
 		for (i = 0; !n->procs[p].exited && i < NAIVE_PAGES; i++)
-			if (indexed(&n->procs[p].pages[i]) && n->procs[p].pages[i].pfn == pfn) {
+			if (naive_indexed(&n->procs[p].pages[i]) &&
+			    n->procs[p].pages[i].pfn == pfn) {
 				count++;
 				owner = &n->procs[p];
 				only = &owner->pages[i];
@@ -246,7 +54,7 @@ static void unshare(struct naive *n, uint64_t pfn)
 
 static void drop(struct naive *n, struct page *g, uint64_t now)
 {
-	bool was = indexed(g) && g->state == MP_STATE_SHARED_COW;
+	bool was = naive_indexed(g) && g->state == MP_STATE_SHARED_COW;
 	uint64_t pfn = g->pfn;
 
 	*g = (struct page){ .changed_ns = now };
@@ -256,7 +64,7 @@ static void drop(struct naive *n, struct page *g, uint64_t now)
 
 static void set(struct naive *n, struct page *g, struct page now)
 {
-	bool was = indexed(g) && g->state == MP_STATE_SHARED_COW;
+	bool was = naive_indexed(g) && g->state == MP_STATE_SHARED_COW;
 	uint64_t pfn = g->pfn;
 
 	now.there = true;
@@ -303,7 +111,7 @@ static int fault_kind(const struct mp_ev_fault *ev)
 
 static void fault_page(struct naive *n, struct page *g, struct page now)
 {
-	if (now.state == MP_STATE_PRESENT && indexed(g) && g->pfn == now.pfn)
+	if (now.state == MP_STATE_PRESENT && naive_indexed(g) && g->pfn == now.pfn)
 		g->state = MP_STATE_PRESENT; /* nothing arrived */
 	else
 		set(n, g, now);
@@ -315,7 +123,7 @@ static uint32_t fault_owner(struct proc *p, const struct mp_ev_fault *ev)
 	int i;
 
 	if (ev->flags & MP_FAULT_IN_ALLOC && ev->in_fn != MP_FN_MMAP)
-		return caller_of(ev->caller);
+		return naive_caller(ev->caller);
 	for (i = 0; i < BLOCKS; i++)
 		if (p->blocks[i].live && ev->addr - p->blocks[i].start < p->blocks[i].size)
 			return p->blocks[i].caller;
@@ -337,7 +145,7 @@ static void on_fault(struct naive *n, struct proc *p, const struct mp_ev_fault *
 			  .order = ev->order,
 			  .pfn = ev->pfn,
 			  .t_ns = ev->h.ts_ns,
-			  .toucher = caller_of(ev->ip) };
+			  .toucher = naive_caller(ev->ip) };
 	struct caller *c = &n->callers[fault_owner(p, ev)];
 
 	c->faults[kind]++;
@@ -467,7 +275,7 @@ static void on_page_free(struct naive *n, const struct mp_ev_page_free *ev)
 		for (i = 0; !n->procs[p].exited && i < NAIVE_PAGES; i++) {
 			struct page *g = &n->procs[p].pages[i];
 
-			if (!indexed(g) || g->pfn - ev->pfn >= nr)
+			if (!naive_indexed(g) || g->pfn - ev->pfn >= nr)
 				continue;
 			found = true;
 			*g = (struct page){ .changed_ns = ev->h.ts_ns };
@@ -497,7 +305,7 @@ static void map_range(struct naive *n, struct proc *p, uint64_t first, uint64_t 
 		      const struct mp_ev_range *ev)
 {
 	struct map map = { .id = ++n->next_map,
-			   .caller = caller_of(ev->caller),
+			   .caller = naive_caller(ev->caller),
 			   .growth = ev->in_fn && ev->in_fn != MP_FN_MMAP,
 			   .anon = anon,
 			   .stack = ev->op == MP_OP_MMAP && ev->flags & MAP_STACK };
@@ -600,7 +408,7 @@ static void on_fork(struct naive *n, struct proc *p, const struct mp_ev_fork *ev
 	child->exists = true;
 	for (i = 0; i < TIDS; i++) /* those threads are not in the child */
 		if (p->transit[i].known && p->transit[i].open)
-			block_at(child, p->transit[i].old)->transit = false;
+			naive_block_at(child, p->transit[i].old)->transit = false;
 	memset(child->transit, 0, sizeof(child->transit));
 	for (i = 0; i < NAIVE_PAGES; i++)
 		child->pages[i].changed_ns = child->pages[i].there ? child->pages[i].t_ns : 0;
@@ -615,7 +423,7 @@ static void leave(struct naive *n, struct proc *p)
 
 	memset(p->pages, 0, sizeof(p->pages));
 	for (i = 0; i < NAIVE_PAGES; i++)
-		if (indexed(&copy.pages[i]) && copy.pages[i].state == MP_STATE_SHARED_COW)
+		if (naive_indexed(&copy.pages[i]) && copy.pages[i].state == MP_STATE_SHARED_COW)
 			unshare(n, copy.pages[i].pfn);
 }
 
@@ -649,16 +457,16 @@ void naive_apply(struct naive *n, const struct mp_ev *ev)
 	p->exists = true;
 	switch (ev->type) {
 	case MP_EV_ALLOC:
-		on_alloc(n, p, (const void *)ev);
+		naive_on_alloc(n, p, (const void *)ev);
 		break;
 	case MP_EV_FREE:
-		on_free(n, p, (const void *)ev);
+		naive_on_free(n, p, (const void *)ev);
 		break;
 	case MP_EV_REALLOC:
-		on_realloc(n, p, (const void *)ev);
+		naive_on_realloc(n, p, (const void *)ev);
 		break;
 	case MP_EV_REALLOC_DONE:
-		on_realloc_done(n, p, (const void *)ev);
+		naive_on_realloc_done(n, p, (const void *)ev);
 		break;
 	case MP_EV_FAULT:
 		on_fault(n, p, (const void *)ev);
@@ -684,338 +492,7 @@ void naive_apply(struct naive *n, const struct mp_ev *ev)
 	}
 }
 
-/* ---- comparison ------------------------------------------------------------------------------- */
-
-/* What the report's sites ought to say of this instant. */
-struct now {
-	uint64_t live_blocks, live_bytes, resident, charged, untouched, mapped, direct;
-	uint64_t orders[MP_ORDERS];
-	uint64_t touched_by[NAIVE_CALLERS];
-};
-
-struct compare {
-	struct naive *n;
-	const struct mp_report *r;
-	uint32_t ids[NAIVE_CALLERS]; /* id in the report of each caller */
-	struct now now[NAIVE_CALLERS];
-	uint64_t sum[8]; /* of one process: the enum below */
-	uint64_t arrived, sited, present;
-};
-enum { BLOCK, RETAINED, BEFORE, OTHER, STACK, TOOL, ZERO };
-
-#define CHECK(c, got, want, ...)                                                              \
-	do {                                                                                  \
-		if ((got) != (want))                                                          \
-			return differ(c, #got, (int64_t)(got), (int64_t)(want), __VA_ARGS__); \
-	} while (0)
-
-static bool differ(struct compare *c, const char *what, int64_t got, int64_t want, const char *fmt,
-		   ...) __attribute__((format(printf, 5, 6)));
-
-static bool differ(struct compare *c, const char *what, int64_t got, int64_t want, const char *fmt,
-		   ...)
-{
-	char *text = c->n->text;
-	size_t room = sizeof(c->n->text);
-	int n = snprintf(text, room, "%s is %lld, not %lld: ", what, (long long)got,
-			 (long long)want);
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text + n, room - n, fmt, ap);
-	va_end(ap);
-	return false;
-}
-
-static void number_callers(struct compare *c)
-{
-	size_t i;
-
-	for (i = 0; i < c->r->nr_sites; i++)
-		c->ids[caller_of(c->r->sites[i].place.addr)] = c->r->sites[i].id;
-}
-
-static const struct mp_block *find_block(const struct mp_proc *p, uint64_t addr)
-{
-	size_t i;
-
-	for (i = 0; i < p->nr_blocks; i++)
-		if (p->blocks[i].addr == addr)
-			return &p->blocks[i];
-	return NULL;
-}
-
-/* Which live block has each byte of the page; -1: none. */
-static void paint(const struct proc *p, uint64_t page, int owner[MP_PAGE_SIZE])
-{
-	uint64_t start = NAIVE_BASE + page * MP_PAGE_SIZE, a;
-	int i;
-
-	memset(owner, -1, MP_PAGE_SIZE * sizeof(*owner));
-	for (i = 0; i < BLOCKS; i++) {
-		const struct block *b = &p->blocks[i];
-
-		if (!b->live || b->start + b->size <= start || b->start >= start + MP_PAGE_SIZE)
-			continue;
-		for (a = b->start > start ? b->start : start;
-		     a < b->start + b->size && a < start + MP_PAGE_SIZE; a++)
-			owner[a - start] = i;
-	}
-}
-
-/* The caller with most bytes among @bytes; of equals, the one with the lowest id. */
-static uint32_t most(const struct compare *c, const uint64_t bytes[NAIVE_CALLERS])
-{
-	uint32_t i, best = 0;
-
-	for (i = 1; i < NAIVE_CALLERS; i++)
-		if (bytes[i] > bytes[best] ||
-		    (bytes[i] == bytes[best] && bytes[best] && c->ids[i] < c->ids[best]))
-			best = i;
-	return best;
-}
-
-static void book(struct compare *c, const struct page *g, const struct map *m, uint64_t rest)
-{
-	bool heap = m->id && (m->growth || m->heap);
-
-	if (g->source == MP_SRC_TOOL)
-		c->sum[TOOL] += rest;
-	else if (m->id && m->stack)
-		c->sum[STACK] += rest;
-	else if (!heap)
-		c->sum[OTHER] += rest;
-	else
-		c->sum[g->source == MP_SRC_SEEDED ? BEFORE : RETAINED] += rest;
-	if (!m->id || heap || g->source == MP_SRC_TOOL)
-		return;
-	c->now[m->caller].resident += rest;
-	if (m->anon)
-		c->now[m->caller].direct += rest;
-}
-
-/* Everything a page adds to sums; @site is whose page it is in the main. */
-static void add_page(struct compare *c, struct proc *p, uint64_t page, const int *owner,
-		     uint32_t site)
-{
-	const struct page *g = &p->pages[page];
-	const struct map *m = &p->maps[page];
-	bool came = g->source == MP_SRC_FAULT || g->source == MP_SRC_POPULATE;
-	uint64_t covered = 0, charged = 0, bytes, i, j;
-	int lowest = -1;
-
-	for (i = 0; i < MP_PAGE_SIZE; i++) {
-		if (owner[i] < 0)
-			continue;
-		if (lowest < 0)
-			lowest = owner[i];
-		covered++;
-		c->now[p->blocks[owner[i]].caller].resident++;
-		c->sited += came && p->blocks[owner[i]].caller;
-	}
-	for (i = 0; i < MP_PAGE_SIZE; i = j) { /* blocks are whole runs of bytes */
-		for (j = i; j < MP_PAGE_SIZE && owner[j] == owner[i]; j++)
-			;
-		if (owner[i] < 0)
-			continue;
-		bytes = MP_PAGE_SIZE * (j - i) / covered;
-		c->now[p->blocks[owner[i]].caller].charged += bytes;
-		charged += bytes;
-	}
-	if (lowest >= 0)
-		c->now[p->blocks[lowest].caller].charged += MP_PAGE_SIZE - charged;
-	c->sum[BLOCK] += covered;
-	c->present++;
-	c->arrived += came ? MP_PAGE_SIZE : 0;
-	c->sited += came && m->id && m->caller ? MP_PAGE_SIZE - covered : 0;
-	book(c, g, m, MP_PAGE_SIZE - covered);
-	c->now[site].orders[g->order]++;
-	c->now[site].touched_by[g->toucher]++;
-}
-
-static bool compare_page(struct compare *c, struct proc *p, const struct mp_page *row,
-			 uint64_t page)
-{
-	const struct page *g = &p->pages[page];
-	uint64_t bytes[NAIVE_CALLERS] = { 0 }, lowest = 0, blocks = 0;
-	int owner[MP_PAGE_SIZE], i, last = -1;
-	uint32_t site;
-
-	paint(p, page, owner);
-	for (i = 0; i < (int)MP_PAGE_SIZE; i++) {
-		if (owner[i] < 0)
-			continue;
-		bytes[p->blocks[owner[i]].caller]++;
-		blocks += owner[i] != last;
-		last = owner[i];
-		if (!lowest)
-			lowest = p->blocks[owner[i]].start;
-	}
-	/* id 0 takes part like any other: the lowest of equals */
-	site = most(c, bytes);
-	if (bytes[0] && bytes[0] >= bytes[site])
-		site = 0;
-	if (!blocks)
-		site = p->maps[page].id ? p->maps[page].caller : 0;
-	CHECK(c, row->addr, NAIVE_BASE + page * MP_PAGE_SIZE, "page %llu", (long long)page);
-	CHECK(c, row->pfn, g->pfn, "page %llu", (long long)page);
-	CHECK(c, row->state, g->state, "page %llu", (long long)page);
-	CHECK(c, row->kind, g->kind, "page %llu", (long long)page);
-	CHECK(c, row->by, g->by, "page %llu", (long long)page);
-	CHECK(c, row->source, g->source, "page %llu", (long long)page);
-	CHECK(c, row->order, g->order, "page %llu", (long long)page);
-	CHECK(c, row->t_ns, g->t_ns, "page %llu", (long long)page);
-	CHECK(c, row->toucher, c->ids[g->toucher], "page %llu", (long long)page);
-	CHECK(c, row->block, lowest, "page %llu", (long long)page);
-	CHECK(c, row->blocks, blocks, "page %llu", (long long)page);
-	CHECK(c, row->site, c->ids[site], "page %llu", (long long)page);
-	if (g->state == MP_STATE_ZERO)
-		c->sum[ZERO] += MP_PAGE_SIZE;
-	if (g->state == MP_STATE_PRESENT || g->state == MP_STATE_SHARED_COW)
-		add_page(c, p, page, owner, site);
-	return true;
-}
-
-static bool compare_blocks(struct compare *c, struct proc *p, const struct mp_proc *out)
-{
-	uint64_t live = 0, resident, page, a;
-	const struct mp_block *row;
-	int i;
-
-	for (i = 0; i < BLOCKS; i++) {
-		const struct block *b = &p->blocks[i];
-
-		if (!b->live)
-			continue;
-		live++;
-		for (resident = 0, a = b->start; a < b->start + b->size; a++) {
-			page = (a - NAIVE_BASE) / MP_PAGE_SIZE;
-			resident += p->pages[page].there &&
-				    (p->pages[page].state == MP_STATE_PRESENT ||
-				     p->pages[page].state == MP_STATE_SHARED_COW);
-		}
-		row = find_block(out, b->start);
-		CHECK(c, row != NULL, true, "block %llx", (long long)b->start);
-		CHECK(c, row->requested, b->size, "block %llx", (long long)b->start);
-		CHECK(c, row->t_ns, b->t_ns, "block %llx", (long long)b->start);
-		CHECK(c, row->tid, b->tid, "block %llx", (long long)b->start);
-		CHECK(c, row->site, c->ids[b->caller], "block %llx", (long long)b->start);
-		CHECK(c, row->resident_bytes, resident, "block %llx", (long long)b->start);
-		c->now[b->caller].live_blocks++;
-		c->now[b->caller].live_bytes += b->size;
-		c->now[b->caller].untouched += b->size - resident;
-	}
-	CHECK(c, out->nr_blocks, live, "blocks of %u", out->pid);
-	CHECK(c, out->live_blocks, live, "blocks of %u", out->pid);
-	return true;
-}
-
-static bool compare_proc(struct compare *c, struct proc *p, const struct mp_proc *out)
-{
-	const struct mp_books *b = &out->books;
-	uint64_t rows = 0, i;
-	double coverage;
-
-	memset(c->sum, 0, sizeof(c->sum));
-	c->arrived = c->sited = c->present = 0;
-	if (!compare_blocks(c, p, out))
-		return false;
-	for (i = 0; i < NAIVE_PAGES; i++) {
-		if (p->maps[i].id && p->maps[i].anon && !p->maps[i].growth && !p->maps[i].heap)
-			c->now[p->maps[i].caller].mapped += MP_PAGE_SIZE;
-		if (!p->pages[i].there)
-			continue;
-		CHECK(c, rows < out->nr_pages, true, "pages of %u", out->pid);
-		if (!compare_page(c, p, &out->pages[rows++], i))
-			return false;
-	}
-	CHECK(c, out->nr_pages, rows, "pages of %u", out->pid);
-	CHECK(c, out->present_pages, c->present, "pages of %u", out->pid);
-	CHECK(c, b->block, (int64_t)c->sum[BLOCK], "books of %u", out->pid);
-	CHECK(c, b->retained, (int64_t)c->sum[RETAINED], "books of %u", out->pid);
-	CHECK(c, b->before_attach, (int64_t)c->sum[BEFORE], "books of %u", out->pid);
-	CHECK(c, b->other_anon, (int64_t)c->sum[OTHER], "books of %u", out->pid);
-	CHECK(c, b->stack, (int64_t)c->sum[STACK], "books of %u", out->pid);
-	CHECK(c, b->tool, (int64_t)c->sum[TOOL], "books of %u", out->pid);
-	CHECK(c, b->zero, (int64_t)c->sum[ZERO], "books of %u", out->pid);
-	coverage = c->arrived ? (double)c->sited / c->arrived : NAN;
-	CHECK(c, isnan(b->site_coverage), isnan(coverage), "books of %u", out->pid);
-	CHECK(c, !isnan(coverage) && fabs(b->site_coverage - coverage) > 1e-9, false,
-	      "site coverage of %u: %f, not %f", out->pid, b->site_coverage, coverage);
-	return true;
-}
-
-/* The touchers by pages, then id, as many as a report holds. */
-static bool compare_touchers(struct compare *c, const struct mp_site *s, struct now now)
-{
-	int i;
-
-	now.touched_by[0] = 0;
-	for (i = 0; i < MP_TOUCHERS; i++) {
-		uint32_t best = most(c, now.touched_by);
-
-		CHECK(c, s->touchers[i].pages, now.touched_by[best], "toucher %d of site %u", i,
-		      s->id);
-		CHECK(c, s->touchers[i].site, now.touched_by[best] ? c->ids[best] : 0,
-		      "toucher %d of site %u", i, s->id);
-		now.touched_by[best] = 0;
-	}
-	return true;
-}
-
-static bool compare_site(struct compare *c, const struct mp_site *s)
-{
-	uint32_t i = caller_of(s->place.addr), k;
-	const struct caller *was = &c->n->callers[i];
-	const struct now *now = &c->now[i];
-	uint64_t open = now->mapped > now->direct ? now->mapped - now->direct : 0;
-
-	if (!i)
-		return true;
-	CHECK(c, s->calls, was->calls, "site %u", s->id);
-	CHECK(c, s->frees, was->frees, "site %u", s->id);
-	CHECK(c, s->failed, was->failed, "site %u", s->id);
-	CHECK(c, s->requested_bytes, was->requested, "site %u", s->id);
-	CHECK(c, s->live_blocks, now->live_blocks, "site %u", s->id);
-	CHECK(c, s->live_bytes, now->live_bytes + now->mapped, "site %u", s->id);
-	CHECK(c, s->resident_bytes, now->resident, "site %u", s->id);
-	CHECK(c, s->charged_bytes, now->charged, "site %u", s->id);
-	CHECK(c, s->untouched_bytes, now->untouched + open, "site %u", s->id);
-	for (k = 0; k < MP_KIND_NR; k++)
-		CHECK(c, s->faults[k], was->faults[k], "site %u, kind %u", s->id, k);
-	for (k = 0; k < MP_BY_NR; k++)
-		CHECK(c, s->faults_by[k], was->by[k], "site %u, by %u", s->id, k);
-	for (k = 0; k < MP_ORDERS; k++)
-		CHECK(c, s->orders[k], now->orders[k], "site %u, order %u", s->id, k);
-	return compare_touchers(c, s, *now);
-}
-
-static bool compare_all(struct compare *c)
-{
-	size_t i, procs = 0;
-
-	number_callers(c);
-	for (i = 0; i < c->r->nr_procs; i++)
-		if (!compare_proc(c, &c->n->procs[c->r->procs[i].pid - 1], &c->r->procs[i]))
-			return false;
-	for (i = 0; i < NAIVE_PROCS; i++)
-		procs += c->n->procs[i].exists;
-	CHECK(c, c->r->nr_procs, procs, "processes");
-	for (i = 0; i < c->r->nr_sites; i++)
-		if (!compare_site(c, &c->r->sites[i]))
-			return false;
-	CHECK(c, c->r->loss.frees_lost, c->n->lost, "loss");
-	CHECK(c, c->r->loss.frees_unmatched, c->n->unmatched, "loss");
-	CHECK(c, c->r->loss.moved_unseen_pages, c->n->moved, "loss");
-	return true;
-}
-
-const char *naive_compare(struct naive *n, const struct mp_report *r)
-{
-	struct compare c = { .n = n, .r = r };
-
-	return compare_all(&c) ? NULL : n->text;
-}
+/* ---- for the generator ------------------------------------------------------------------------- */
 
 uint64_t naive_some_block(const struct naive *n, uint32_t pid, uint64_t pick)
 {
@@ -1034,7 +511,7 @@ uint64_t naive_some_pfn(const struct naive *n, uint32_t pid, uint64_t pick)
 	uint64_t i;
 
 	for (i = 0; i < NAIVE_PAGES; i++)
-		if (indexed(&p->pages[(pick + i) % NAIVE_PAGES]))
+		if (naive_indexed(&p->pages[(pick + i) % NAIVE_PAGES]))
 			return p->pages[(pick + i) % NAIVE_PAGES].pfn;
 	return 0;
 }

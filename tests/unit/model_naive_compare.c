@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* A report against the naive model: bytes counted one by one. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "model_naive_inside.h"
+
+/* What the report's sites ought to say of this instant. */
+struct now {
+	uint64_t live_blocks, live_bytes, resident, charged, untouched, mapped, direct;
+	uint64_t orders[MP_ORDERS];
+	uint64_t touched_by[NAIVE_CALLERS];
+};
+
+struct compare {
+	struct naive *n;
+	const struct mp_report *r;
+	uint32_t ids[NAIVE_CALLERS]; /* id in the report of each caller */
+	struct now now[NAIVE_CALLERS];
+	uint64_t sum[8]; /* of one process: the enum below */
+	uint64_t arrived, sited, present;
+};
+enum { BLOCK, RETAINED, BEFORE, OTHER, STACK, TOOL, ZERO };
+
+#define CHECK(c, got, want, ...)                                                              \
+	do {                                                                                  \
+		if ((got) != (want))                                                          \
+			return differ(c, #got, (int64_t)(got), (int64_t)(want), __VA_ARGS__); \
+	} while (0)
+
+static bool differ(struct compare *c, const char *what, int64_t got, int64_t want, const char *fmt,
+		   ...) __attribute__((format(printf, 5, 6)));
+
+static bool differ(struct compare *c, const char *what, int64_t got, int64_t want, const char *fmt,
+		   ...)
+{
+	char *text = c->n->text;
+	size_t room = sizeof(c->n->text);
+	int n = snprintf(text, room, "%s is %lld, not %lld: ", what, (long long)got,
+			 (long long)want);
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text + n, room - n, fmt, ap);
+	va_end(ap);
+	return false;
+}
+
+static void number_callers(struct compare *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->r->nr_sites; i++)
+		c->ids[naive_caller(c->r->sites[i].place.addr)] = c->r->sites[i].id;
+}
+
+static const struct mp_block *find_block(const struct mp_proc *p, uint64_t addr)
+{
+	size_t i;
+
+	for (i = 0; i < p->nr_blocks; i++)
+		if (p->blocks[i].addr == addr)
+			return &p->blocks[i];
+	return NULL;
+}
+
+/* Which live block has each byte of the page; -1: none. */
+static void paint(const struct proc *p, uint64_t page, int owner[MP_PAGE_SIZE])
+{
+	uint64_t start = NAIVE_BASE + page * MP_PAGE_SIZE, a;
+	int i;
+
+	memset(owner, -1, MP_PAGE_SIZE * sizeof(*owner));
+	for (i = 0; i < BLOCKS; i++) {
+		const struct block *b = &p->blocks[i];
+
+		if (!b->live || b->start + b->size <= start || b->start >= start + MP_PAGE_SIZE)
+			continue;
+		for (a = b->start > start ? b->start : start;
+		     a < b->start + b->size && a < start + MP_PAGE_SIZE; a++)
+			owner[a - start] = i;
+	}
+}
+
+/* The caller with most bytes among @bytes; of equals, the one with the lowest id. */
+static uint32_t most(const struct compare *c, const uint64_t bytes[NAIVE_CALLERS])
+{
+	uint32_t i, best = 0;
+
+	for (i = 1; i < NAIVE_CALLERS; i++)
+		if (bytes[i] > bytes[best] ||
+		    (bytes[i] == bytes[best] && bytes[best] && c->ids[i] < c->ids[best]))
+			best = i;
+	return best;
+}
+
+static void book(struct compare *c, const struct page *g, const struct map *m, uint64_t rest)
+{
+	bool heap = m->id && (m->growth || m->heap);
+
+	if (g->source == MP_SRC_TOOL)
+		c->sum[TOOL] += rest;
+	else if (m->id && m->stack)
+		c->sum[STACK] += rest;
+	else if (!heap)
+		c->sum[OTHER] += rest;
+	else
+		c->sum[g->source == MP_SRC_SEEDED ? BEFORE : RETAINED] += rest;
+	if (!m->id || heap || g->source == MP_SRC_TOOL)
+		return;
+	c->now[m->caller].resident += rest;
+	if (m->anon)
+		c->now[m->caller].direct += rest;
+}
+
+/* Everything a page adds to sums; @site is whose page it is in the main. */
+static void add_page(struct compare *c, struct proc *p, uint64_t page, const int *owner,
+		     uint32_t site)
+{
+	const struct page *g = &p->pages[page];
+	const struct map *m = &p->maps[page];
+	bool came = g->source == MP_SRC_FAULT || g->source == MP_SRC_POPULATE;
+	uint64_t covered = 0, charged = 0, bytes, i, j;
+	int lowest = -1;
+
+	for (i = 0; i < MP_PAGE_SIZE; i++) {
+		if (owner[i] < 0)
+			continue;
+		if (lowest < 0)
+			lowest = owner[i];
+		covered++;
+		c->now[p->blocks[owner[i]].caller].resident++;
+		c->sited += came && p->blocks[owner[i]].caller;
+	}
+	for (i = 0; i < MP_PAGE_SIZE; i = j) { /* blocks are whole runs of bytes */
+		for (j = i; j < MP_PAGE_SIZE && owner[j] == owner[i]; j++)
+			;
+		if (owner[i] < 0)
+			continue;
+		bytes = MP_PAGE_SIZE * (j - i) / covered;
+		c->now[p->blocks[owner[i]].caller].charged += bytes;
+		charged += bytes;
+	}
+	if (lowest >= 0)
+		c->now[p->blocks[lowest].caller].charged += MP_PAGE_SIZE - charged;
+	c->sum[BLOCK] += covered;
+	c->present++;
+	c->arrived += came ? MP_PAGE_SIZE : 0;
+	c->sited += came && m->id && m->caller ? MP_PAGE_SIZE - covered : 0;
+	book(c, g, m, MP_PAGE_SIZE - covered);
+	c->now[site].orders[g->order]++;
+	c->now[site].touched_by[g->toucher]++;
+}
+
+static bool compare_page(struct compare *c, struct proc *p, const struct mp_page *row,
+			 uint64_t page)
+{
+	const struct page *g = &p->pages[page];
+	uint64_t bytes[NAIVE_CALLERS] = { 0 }, lowest = 0, blocks = 0;
+	int owner[MP_PAGE_SIZE], i, last = -1;
+	uint32_t site;
+
+	paint(p, page, owner);
+	for (i = 0; i < (int)MP_PAGE_SIZE; i++) {
+		if (owner[i] < 0)
+			continue;
+		bytes[p->blocks[owner[i]].caller]++;
+		blocks += owner[i] != last;
+		last = owner[i];
+		if (!lowest)
+			lowest = p->blocks[owner[i]].start;
+	}
+	/* id 0 takes part like any other: the lowest of equals */
+	site = most(c, bytes);
+	if (bytes[0] && bytes[0] >= bytes[site])
+		site = 0;
+	if (!blocks)
+		site = p->maps[page].id ? p->maps[page].caller : 0;
+	CHECK(c, row->addr, NAIVE_BASE + page * MP_PAGE_SIZE, "page %llu", (long long)page);
+	CHECK(c, row->pfn, g->pfn, "page %llu", (long long)page);
+	CHECK(c, row->state, g->state, "page %llu", (long long)page);
+	CHECK(c, row->kind, g->kind, "page %llu", (long long)page);
+	CHECK(c, row->by, g->by, "page %llu", (long long)page);
+	CHECK(c, row->source, g->source, "page %llu", (long long)page);
+	CHECK(c, row->order, g->order, "page %llu", (long long)page);
+	CHECK(c, row->t_ns, g->t_ns, "page %llu", (long long)page);
+	CHECK(c, row->toucher, c->ids[g->toucher], "page %llu", (long long)page);
+	CHECK(c, row->block, lowest, "page %llu", (long long)page);
+	CHECK(c, row->blocks, blocks, "page %llu", (long long)page);
+	CHECK(c, row->site, c->ids[site], "page %llu", (long long)page);
+	if (g->state == MP_STATE_ZERO)
+		c->sum[ZERO] += MP_PAGE_SIZE;
+	if (g->state == MP_STATE_PRESENT || g->state == MP_STATE_SHARED_COW)
+		add_page(c, p, page, owner, site);
+	return true;
+}
+
+static bool compare_blocks(struct compare *c, struct proc *p, const struct mp_proc *out)
+{
+	uint64_t live = 0, resident, page, a;
+	const struct mp_block *row;
+	int i;
+
+	for (i = 0; i < BLOCKS; i++) {
+		const struct block *b = &p->blocks[i];
+
+		if (!b->live)
+			continue;
+		live++;
+		for (resident = 0, a = b->start; a < b->start + b->size; a++) {
+			page = (a - NAIVE_BASE) / MP_PAGE_SIZE;
+			resident += p->pages[page].there &&
+				    (p->pages[page].state == MP_STATE_PRESENT ||
+				     p->pages[page].state == MP_STATE_SHARED_COW);
+		}
+		row = find_block(out, b->start);
+		CHECK(c, row != NULL, true, "block %llx", (long long)b->start);
+		CHECK(c, row->requested, b->size, "block %llx", (long long)b->start);
+		CHECK(c, row->t_ns, b->t_ns, "block %llx", (long long)b->start);
+		CHECK(c, row->tid, b->tid, "block %llx", (long long)b->start);
+		CHECK(c, row->site, c->ids[b->caller], "block %llx", (long long)b->start);
+		CHECK(c, row->resident_bytes, resident, "block %llx", (long long)b->start);
+		c->now[b->caller].live_blocks++;
+		c->now[b->caller].live_bytes += b->size;
+		c->now[b->caller].untouched += b->size - resident;
+	}
+	CHECK(c, out->nr_blocks, live, "blocks of %u", out->pid);
+	CHECK(c, out->live_blocks, live, "blocks of %u", out->pid);
+	return true;
+}
+
+static bool compare_proc(struct compare *c, struct proc *p, const struct mp_proc *out)
+{
+	const struct mp_books *b = &out->books;
+	uint64_t rows = 0, i;
+	double coverage;
+
+	memset(c->sum, 0, sizeof(c->sum));
+	c->arrived = c->sited = c->present = 0;
+	if (!compare_blocks(c, p, out))
+		return false;
+	for (i = 0; i < NAIVE_PAGES; i++) {
+		if (p->maps[i].id && p->maps[i].anon && !p->maps[i].growth && !p->maps[i].heap)
+			c->now[p->maps[i].caller].mapped += MP_PAGE_SIZE;
+		if (!p->pages[i].there)
+			continue;
+		CHECK(c, rows < out->nr_pages, true, "pages of %u", out->pid);
+		if (!compare_page(c, p, &out->pages[rows++], i))
+			return false;
+	}
+	CHECK(c, out->nr_pages, rows, "pages of %u", out->pid);
+	CHECK(c, out->present_pages, c->present, "pages of %u", out->pid);
+	CHECK(c, b->block, (int64_t)c->sum[BLOCK], "books of %u", out->pid);
+	CHECK(c, b->retained, (int64_t)c->sum[RETAINED], "books of %u", out->pid);
+	CHECK(c, b->before_attach, (int64_t)c->sum[BEFORE], "books of %u", out->pid);
+	CHECK(c, b->other_anon, (int64_t)c->sum[OTHER], "books of %u", out->pid);
+	CHECK(c, b->stack, (int64_t)c->sum[STACK], "books of %u", out->pid);
+	CHECK(c, b->tool, (int64_t)c->sum[TOOL], "books of %u", out->pid);
+	CHECK(c, b->zero, (int64_t)c->sum[ZERO], "books of %u", out->pid);
+	coverage = c->arrived ? (double)c->sited / c->arrived : NAN;
+	CHECK(c, isnan(b->site_coverage), isnan(coverage), "books of %u", out->pid);
+	CHECK(c, !isnan(coverage) && fabs(b->site_coverage - coverage) > 1e-9, false,
+	      "site coverage of %u: %f, not %f", out->pid, b->site_coverage, coverage);
+	return true;
+}
+
+/* The touchers by pages, then id, as many as a report holds. */
+static bool compare_touchers(struct compare *c, const struct mp_site *s, struct now now)
+{
+	int i;
+
+	now.touched_by[0] = 0;
+	for (i = 0; i < MP_TOUCHERS; i++) {
+		uint32_t best = most(c, now.touched_by);
+
+		CHECK(c, s->touchers[i].pages, now.touched_by[best], "toucher %d of site %u", i,
+		      s->id);
+		CHECK(c, s->touchers[i].site, now.touched_by[best] ? c->ids[best] : 0,
+		      "toucher %d of site %u", i, s->id);
+		now.touched_by[best] = 0;
+	}
+	return true;
+}
+
+static bool compare_site(struct compare *c, const struct mp_site *s)
+{
+	uint32_t i = naive_caller(s->place.addr), k;
+	const struct caller *was = &c->n->callers[i];
+	const struct now *now = &c->now[i];
+	uint64_t open = now->mapped > now->direct ? now->mapped - now->direct : 0;
+
+	if (!i)
+		return true;
+	CHECK(c, s->calls, was->calls, "site %u", s->id);
+	CHECK(c, s->frees, was->frees, "site %u", s->id);
+	CHECK(c, s->failed, was->failed, "site %u", s->id);
+	CHECK(c, s->requested_bytes, was->requested, "site %u", s->id);
+	CHECK(c, s->live_blocks, now->live_blocks, "site %u", s->id);
+	CHECK(c, s->live_bytes, now->live_bytes + now->mapped, "site %u", s->id);
+	CHECK(c, s->resident_bytes, now->resident, "site %u", s->id);
+	CHECK(c, s->charged_bytes, now->charged, "site %u", s->id);
+	CHECK(c, s->untouched_bytes, now->untouched + open, "site %u", s->id);
+	for (k = 0; k < MP_KIND_NR; k++)
+		CHECK(c, s->faults[k], was->faults[k], "site %u, kind %u", s->id, k);
+	for (k = 0; k < MP_BY_NR; k++)
+		CHECK(c, s->faults_by[k], was->by[k], "site %u, by %u", s->id, k);
+	for (k = 0; k < MP_ORDERS; k++)
+		CHECK(c, s->orders[k], now->orders[k], "site %u, order %u", s->id, k);
+	return compare_touchers(c, s, *now);
+}
+
+static bool compare_all(struct compare *c)
+{
+	size_t i, procs = 0;
+
+	number_callers(c);
+	for (i = 0; i < c->r->nr_procs; i++)
+		if (!compare_proc(c, &c->n->procs[c->r->procs[i].pid - 1], &c->r->procs[i]))
+			return false;
+	for (i = 0; i < NAIVE_PROCS; i++)
+		procs += c->n->procs[i].exists;
+	CHECK(c, c->r->nr_procs, procs, "processes");
+	for (i = 0; i < c->r->nr_sites; i++)
+		if (!compare_site(c, &c->r->sites[i]))
+			return false;
+	CHECK(c, c->r->loss.frees_lost, c->n->lost, "loss");
+	CHECK(c, c->r->loss.frees_unmatched, c->n->unmatched, "loss");
+	CHECK(c, c->r->loss.moved_unseen_pages, c->n->moved, "loss");
+	return true;
+}
+
+const char *naive_compare(struct naive *n, const struct mp_report *r)
+{
+	struct compare c = { .n = n, .r = r };
+
+	return compare_all(&c) ? NULL : n->text;
+}

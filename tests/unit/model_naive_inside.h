@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the naive model keeps, for its comparison with a report. */
+#ifndef MODEL_NAIVE_INSIDE_H
+#define MODEL_NAIVE_INSIDE_H
+
+#include <stdbool.h>
+
+#include "model_naive.h"
+
+#define BLOCKS 640
+#define TIDS   8
+#define RANGES 64 /* system calls remembered: as many as the model promises */
+
+struct block {
+	bool live, transit;
+	uint64_t start, size, t_ns;
+	uint32_t caller, tid; /* caller: an index, 0 nobody */
+};
+
+struct page {
+	bool there;
+	int state, kind, by, source, order;
+	uint64_t pfn, t_ns;
+	uint32_t toucher;
+	uint64_t changed_ns;
+};
+
+/* The mapping a page of addresses lies in; equal ids are one mapping. */
+struct map {
+	uint32_t id; /* 0: none known */
+	uint32_t caller;
+	bool growth, heap, anon, stack;
+};
+
+struct proc {
+	bool exists, exited, whole;
+	struct block blocks[BLOCKS];
+	struct page pages[NAIVE_PAGES];
+	struct map maps[NAIVE_PAGES];
+	struct {
+		bool known, open;
+		uint64_t old;
+	} transit[TIDS];
+	struct {
+		uint64_t start, end, ts_ns;
+	} ranges[RANGES];
+	size_t nr_ranges;
+	uint64_t shared_ns;
+};
+
+struct caller {
+	uint64_t calls, frees, failed, requested;
+	uint64_t faults[MP_KIND_NR], by[MP_BY_NR];
+};
+
+struct naive {
+	struct proc procs[NAIVE_PROCS];
+	struct caller callers[NAIVE_CALLERS];
+	struct {
+		uint32_t pid, tid;
+		bool awaited;
+		struct page page;
+	} last_fault[TIDS * NAIVE_PROCS];
+	struct {
+		uint64_t pfn, nr, ts_ns;
+	} strays[256];
+	size_t nr_strays;
+	uint32_t next_map;
+	uint64_t lost, unmatched, moved;
+	char text[400];
+};
+
+/* The index of a caller's address; 0: nobody. */
+uint32_t naive_caller(uint64_t addr);
+/* Does the page count for the PFN index: mapped, and its PFN known? */
+bool naive_indexed(const struct page *g);
+
+/* The live block that starts there; NULL if none. */
+struct block *naive_block_at(struct proc *p, uint64_t start);
+void naive_on_alloc(struct naive *n, struct proc *p, const struct mp_ev_alloc *ev);
+void naive_on_free(struct naive *n, struct proc *p, const struct mp_ev_free *ev);
+void naive_on_realloc(struct naive *n, struct proc *p, const struct mp_ev_free *ev);
+void naive_on_realloc_done(struct naive *n, struct proc *p, const struct mp_ev_realloc_done *ev);
+
+#endif
