@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -18,13 +19,12 @@
 #include <linux/hw_breakpoint.h>
 #include <linux/perf_event.h>
 
-#define OUR_SIGNAL    0x6d616c6c6f637061ULL /* si_perf_data of our breakpoints: "mallocpa" */
-#define TRAP_BY_PERF  6                     /* include/uapi/asm-generic/siginfo.h: TRAP_PERF */
+#define OUR_SIGNAL    SIGURG
 #define PHDRS_MAX     64
 #define DYNS_MAX      128
 #define CHAIN_MAX     4096 /* symbols looked at in one hash chain */
 #define PAGE_BYTES    4096ULL
-#define SIGTRAP_BIT   (1ULL << (SIGTRAP - 1))
+#define OUR_BIT       (1ULL << (OUR_SIGNAL - 1))
 #define KERNEL_SIGSET 8 /* bytes of the kernel's sigset_t, as PTRACE_GETSIGMASK wants them */
 
 static int use_breakpoints = 1;
@@ -222,9 +222,13 @@ static int read_auxv(pid_t pid, struct start *start)
 
 /* ---- the breakpoint ------------------------------------------------------------------------- */
 
+/* The event signals the thread it watches; the interrupt that does it comes before the thread runs
+ * the instruction at @addr. -1: refused. */
 static int set_breakpoint(pid_t pid, uint64_t addr)
 {
+	struct f_owner_ex owner = { .type = F_OWNER_TID, .pid = pid };
 	struct perf_event_attr attr;
+	int fd;
 
 	if (!use_breakpoints)
 		return -1;
@@ -235,12 +239,18 @@ static int set_breakpoint(pid_t pid, uint64_t addr)
 	attr.bp_addr = addr;
 	attr.bp_len = sizeof(long); /* what the kernel wants for execution */
 	attr.sample_period = 1;
-	attr.sigtrap = 1;
-	attr.remove_on_exec = 1;
-	attr.sig_data = OUR_SIGNAL;
+	attr.disabled = 1;
 	attr.exclude_kernel = 1;
 	attr.exclude_hv = 1;
-	return (int)syscall(SYS_perf_event_open, &attr, pid, -1, -1, PERF_FLAG_FD_CLOEXEC);
+	fd = (int)syscall(SYS_perf_event_open, &attr, pid, -1, -1, PERF_FLAG_FD_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	if (fcntl(fd, F_SETOWN_EX, &owner) || fcntl(fd, F_SETSIG, OUR_SIGNAL) ||
+	    fcntl(fd, F_SETFL, O_ASYNC) || ioctl(fd, PERF_EVENT_IOC_ENABLE, 0)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
 }
 
 static void close_fd(int *fd)
@@ -250,15 +260,14 @@ static void close_fd(int *fd)
 	*fd = -1;
 }
 
-/* A blocked SIGTRAP would stay pending instead of stopping the process. */
-static void unblock_sigtrap(struct mp_hold *hold, pid_t pid)
+/* A blocked signal would stay pending instead of stopping the process. */
+static void unblock(struct mp_hold *hold, pid_t pid)
 {
 	uint64_t mask;
 
-	if (ptrace(PTRACE_GETSIGMASK, pid, KERNEL_SIGSET, &hold->mask) ||
-	    !(hold->mask & SIGTRAP_BIT))
+	if (ptrace(PTRACE_GETSIGMASK, pid, KERNEL_SIGSET, &hold->mask) || !(hold->mask & OUR_BIT))
 		return;
-	mask = hold->mask & ~SIGTRAP_BIT;
+	mask = hold->mask & ~OUR_BIT;
 	hold->mask_changed = !ptrace(PTRACE_SETSIGMASK, pid, KERNEL_SIGSET, &mask);
 }
 
@@ -286,23 +295,21 @@ int mp_hold_begin(struct mp_hold *hold, pid_t pid)
 		hold->entry_fd = set_breakpoint(pid, start.entry);
 	hold->entry = start.entry;
 	if (hold->linker_fd >= 0 || hold->entry_fd >= 0) {
-		unblock_sigtrap(hold, pid);
+		unblock(hold, pid);
 		return 0;
 	}
 	hold->by_syscall = true;
 	return hold->r_debug ? 0 : 1;
 }
 
-bool mp_hold_is_ours(pid_t pid)
+bool mp_hold_is_ours(const struct mp_hold *hold, pid_t pid, int sig)
 {
 	siginfo_t info;
-	uint64_t data;
 
-	if (ptrace(PTRACE_GETSIGINFO, pid, 0, &info))
+	if (sig != OUR_SIGNAL || ptrace(PTRACE_GETSIGINFO, pid, 0, &info) ||
+	    info.si_code != POLL_IN)
 		return false;
-	/* si_perf_data follows si_addr and its (on x86 padded) si_addr_lsb; glibc 2.36 has no name */
-	memcpy(&data, (const char *)&info + offsetof(siginfo_t, si_addr) + 8, sizeof(data));
-	return info.si_signo == SIGTRAP && info.si_code == TRAP_BY_PERF && data == OUR_SIGNAL;
+	return info.si_fd == hold->linker_fd || info.si_fd == hold->entry_fd;
 }
 
 /* r_state is 0 (RT_CONSISTENT) before the linker begins too, so it must have been seen adding. */

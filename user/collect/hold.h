@@ -4,10 +4,13 @@
  * mapped and relocated, no constructor has run. glibc and musl call the empty function
  * _dl_debug_state for debuggers then (link.h, struct r_debug).
  *
- * The breakpoint there is a perf event with a signal, not a debug register set by ptrace and not an
- * instruction written into the text: it is ours by a file descriptor, so it ends with this process
- * however that dies, and copies no page. Where the kernel refuses it (before 5.13, no free slot),
- * each system call is a stop at which the linker's state is read: a little late, never dangerous.
+ * The breakpoint there is a perf event, not a debug register set by ptrace and not an instruction
+ * written into the text: it is ours by a file descriptor, so it ends with this process however that
+ * dies, and copies no page. It stops the traced thread by SIGURG, which a program that has installed
+ * no handler yet ignores: should we die between its coming and our taking it, it does nothing.
+ * Where the kernel refuses the event (no free slot), each system call is a stop at which the linker's
+ * state is read. That is the same instant where the linker has a cache to unmap, its last call;
+ * otherwise a little late.
  */
 #ifndef MP_COLLECT_HOLD_H
 #define MP_COLLECT_HOLD_H
@@ -31,8 +34,8 @@ struct mp_hold {
  * at each stop below; -errno: it is gone. */
 int mp_hold_begin(struct mp_hold *hold, pid_t pid);
 
-/* Whether a stop by SIGTRAP is a breakpoint of ours, which must not be delivered. @pid is stopped. */
-bool mp_hold_is_ours(pid_t pid);
+/* Whether the stop of @pid by @sig is a breakpoint of ours, to be told to mp_hold_reached. */
+bool mp_hold_is_ours(const struct mp_hold *hold, pid_t pid, int sig);
 
 /* At a breakpoint or system call stop: whether this is the instant. */
 bool mp_hold_reached(struct mp_hold *hold, pid_t pid);

@@ -125,12 +125,12 @@ static void handle_exec(struct mp_launch *l, struct mp_tracee *t)
 		resume(t, 0);
 }
 
-/* A signal on its way to the process, unless it is the trap of our own breakpoint. */
+/* A signal on its way to the process, unless it comes from our own breakpoint. */
 static void handle_signal(struct mp_launch *l, struct mp_tracee *t, int sig)
 {
-	if (sig != SIGTRAP || !mp_hold_is_ours(t->tid))
+	if (!t->holding || !mp_hold_is_ours(&t->hold, t->tid, sig))
 		resume(t, sig);
-	else if (t->holding && mp_hold_reached(&t->hold, t->tid))
+	else if (mp_hold_reached(&t->hold, t->tid))
 		arrive(l, t);
 	else
 		resume(t, 0);
@@ -190,29 +190,15 @@ static void handle(struct mp_launch *l, pid_t tid, int status)
 
 int mp_launch__poll(struct mp_launch *l)
 {
-	struct {
-		pid_t tid;
-		int status;
-	} got[256];
 	struct signalfd_siginfo info;
-	size_t nr;
-	int ret;
+	int ret, status;
+	pid_t tid;
 
 	while (read(l->fd, &info, sizeof(info)) > 0)
 		;
-	/*
-	 * Statuses are taken first and handled then: a stop that was taken holds no signal any more
-	 * that the kernel would deliver, should we be killed in the middle of a callback.
-	 */
-	do {
-		for (nr = 0; nr < sizeof(got) / sizeof(got[0]); nr++) {
-			got[nr].tid = waitpid(-1, &got[nr].status, WNOHANG | __WALL);
-			if (got[nr].tid <= 0)
-				break;
-		}
-		for (size_t i = 0; i < nr; i++)
-			handle(l, got[i].tid, got[i].status);
-	} while (nr);
+	/* one by one: a signal that is still on its way when we are killed reaches its process */
+	while ((tid = waitpid(-1, &status, WNOHANG | __WALL)) > 0)
+		handle(l, tid, status);
 	ret = l->held_ret;
 	l->held_ret = 0;
 	return ret;
@@ -407,19 +393,18 @@ static int seize_threads(struct mp_launch *l, pid_t pid, struct mp_err *err)
 		return seize_fail(pid, errno == ENOENT ? ESRCH : errno, err);
 	while (!ret && (entry = readdir(dir))) {
 		pid_t tid = atoi(entry->d_name);
+		int error;
 
 		if (tid <= 0 || mp_tracees__find(&l->tracees, tid))
 			continue;
-		if (ptrace(PTRACE_SEIZE, tid, NULL, FOLLOW) == 0) {
-			ret = mp_tracees__add(&l->tracees, tid, pid)
-				      ? 0
-				      : mp_fail(err, MP_EXIT_FAILED, ENOMEM,
-						"out of memory; free some and try again");
-			nr++;
-		} else if (errno != ESRCH && mp_target_status(tid, "TracerPid") != getpid()) {
-			/* else it has ended, or came to us with the thread that made it */
-			ret = seize_fail(tid, errno, err);
-		}
+		error = ptrace(PTRACE_SEIZE, tid, NULL, FOLLOW) ? errno : 0;
+		if (!error && !mp_tracees__add(&l->tracees, tid, pid))
+			ret = mp_fail(err, MP_EXIT_FAILED, ENOMEM,
+				      "out of memory; free some and try again");
+		/* else it has ended, or came to us with the thread that made it */
+		else if (error && error != ESRCH && mp_target_status(tid, "TracerPid") != getpid())
+			ret = seize_fail(tid, error, err);
+		nr += !error;
 	}
 	closedir(dir);
 	return ret ? ret : nr;
@@ -502,8 +487,7 @@ static void let_go(int sig)
 
 		if (!WIFSTOPPED(status))
 			continue;
-		if (status >> 16 || pass == SYSCALL_STOP ||
-		    (pass == SIGTRAP && mp_hold_is_ours(tid)))
+		if (status >> 16 || pass == SYSCALL_STOP)
 			pass = 0;
 		ptrace(PTRACE_DETACH, tid, NULL, (long)pass);
 	}

@@ -14,7 +14,7 @@
  *	mp_launch__free(l);
  *
  * If this process dies at any point the kernel lets the held processes go: a breakpoint is a perf
- * event of ours, so it goes with us, and none is left set while a process is held.
+ * event of ours, so it goes with us, and none is left set while a process is held (hold.h).
  */
 #ifndef MP_COLLECT_LAUNCH_H
 #define MP_COLLECT_LAUNCH_H
@@ -69,9 +69,10 @@ bool mp_launch__ended(const struct mp_launch *l, int *status);
 size_t mp_launch__traced(const struct mp_launch *l);
 
 /*
- * Lets everything go, without interrupting what runs: from now on a signal handler detaches each
- * process at its next stop, and this process's end detaches the rest. A CMD that was never
- * released is killed (it has run nothing of its own). NULL is fine.
+ * Lets everything go, without interrupting what runs (that could cut a sleep or poll short): from
+ * now on a handler of SIGCHLD detaches each process at its next stop and takes the status of every
+ * child, and this process's end detaches the rest. A CMD that was never released is killed (it has
+ * run nothing of its own). NULL is fine.
  */
 void mp_launch__free(struct mp_launch *l);
 
