@@ -136,10 +136,9 @@ def compare_expects(truth, seen, gup_seen, bad):
                 want = "fault"
             if want != "-" and row[field] not in want.split("|"):
                 bad.equal("how it came", f"{addr:#x} {field}", row[field], want)
-        if expect.kind == "thp":
-            bad.equal("how it came", f"{addr:#x} order", row["order"], 9)
-        if expect.kind == "mthp":
-            bad.equal("how it came", f"{addr:#x} order", row["order"], 4)
+        order = {"thp": 9, "mthp": 4}.get(expect.kind)
+        if order:
+            bad.equal("how it came", f"{addr:#x} order", row["order"], order)
 
 
 def function_of(sites, ident):

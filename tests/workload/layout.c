@@ -244,7 +244,7 @@ static void scenario_zero(void)
 static void scenario_zero_written(void)
 {
 	touch(zero_block, MIB / 2);
-	truth_expect(truth_at(zero_block) + TRUTH_PAGE, MIB / 2, "cow", "user", "fault");
+	truth_expect(truth_at(zero_block) + TRUTH_PAGE, MIB / 2, "cow|thp", "user", "fault");
 	touch(zero_map, MIB / 4);
 	/* the huge zero page is replaced by a huge page (7.2) or by small ones */
 	truth_expect(truth_at(zero_map), MIB / 4, "cow|thp", "user", "fault");
