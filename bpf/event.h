@@ -191,7 +191,7 @@ enum mp_source {
 
 /*
  * MP_EV_PAGES: @nr pages from @addr. If @contig, entries[0] stands for all of them with the PFN
- * counting up (zero page: the PFN does not count up); else there are @nr entries. Entries that are
+ * counting up (the 4 KiB zero page: it does not count up); else there are @nr entries. Entries that are
  * neither anonymous nor zero pages are sent as 0 unless they are swap.
  */
 struct mp_ev_pages {

@@ -243,7 +243,7 @@ int mp_freelist_ent(u64 *ctx)
 }
 
 SEC("?kprobe/get_page_from_freelist")
-int mp_freelist_kent(struct mp_regs *r)
+int mp_freelist_k(struct mp_regs *r)
 {
 	return freelist();
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 
@@ -30,11 +33,23 @@ int mp_complain(const struct mp_err *err)
 	return err->exit ? err->exit : MP_EXIT_FAILED;
 }
 
+/* What --help or --version could not write is an error too. */
+static void close_stdout(void)
+{
+	if (!ferror(stdout) && !fflush(stdout))
+		return;
+	if (errno == EPIPE)
+		return; /* the reader has had enough */
+	fprintf(stderr, "mallocpath: cannot write to standard output: %s\n", strerror(errno));
+	_exit(MP_EXIT_FAILED);
+}
+
 int main(int argc, char **argv)
 {
 	const struct mp_command *cmd = &mp_commands[0];
 	struct mp_options o;
 
+	atexit(close_stdout);
 	for (const struct mp_command *c = cmd + 1; argc > 1 && c->name; c++)
 		if (!strcmp(argv[1], c->name)) {
 			static char name[64];

@@ -108,11 +108,10 @@ static void book(struct compare *c, const struct page *g, const struct map *m, u
 		c->sum[OTHER] += rest;
 	else
 		c->sum[g->source == MP_SRC_SEEDED ? BEFORE : RETAINED] += rest;
-	if (!m->id || heap || g->source == MP_SRC_TOOL)
+	if (!m->id || !m->anon || heap || g->source == MP_SRC_TOOL)
 		return;
 	c->now[m->caller].resident += rest;
-	if (m->anon)
-		c->now[m->caller].direct += rest;
+	c->now[m->caller].direct += rest;
 }
 
 /* Everything a page adds to sums; @site is whose page it is in the main. */

@@ -64,23 +64,25 @@ struct parsing {
 	struct mp_options *o;
 };
 
-static void parse_pids(struct argp_state *st, struct mp_options *o, char *text)
+static void parse_pids(struct argp_state *st, struct mp_options *o, const char *text)
 {
-	char *save = NULL, *end;
+	const char *w = text;
+	char *end;
 
-	for (char *w = strtok_r(text, ",", &save); w; w = strtok_r(NULL, ",", &save)) {
+	for (;; w = end + 1) {
 		long pid;
 
 		errno = 0;
 		pid = strtol(w, &end, 10);
-		if (errno || *end || pid <= 0 || pid > INT32_MAX)
-			argp_error(st, "\"%s\" is no process ID: give a number from ps", w);
+		if (errno || end == w || (*end && *end != ',') || pid <= 0 || pid > INT32_MAX)
+			argp_error(st, "-p %s: give process IDs (see ps), with commas between them",
+				   text);
 		if (o->nr_pids == MP_PIDS_MAX)
 			argp_error(st, "at most %d processes can be given to -p", MP_PIDS_MAX);
 		o->pids[o->nr_pids++] = pid;
+		if (!*end)
+			return;
 	}
-	if (!o->nr_pids)
-		argp_error(st, "-p needs a process ID");
 }
 
 static double parse_seconds(struct argp_state *st, const char *text)

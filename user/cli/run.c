@@ -154,20 +154,43 @@ int mp_run(struct mp_options *o, const struct mp_run_ops *ops, void *ctx, int *s
 	return rc;
 }
 
-static FILE *open_out(const char *path, struct mp_err *err)
+static int cannot_write(const char *path, struct mp_err *err)
+{
+	return mp_fail(err, MP_EXIT_FAILED, errno, "cannot write %s: %s; choose another -o FILE",
+		       path, strerror(errno));
+}
+
+int mp_check_out(const struct mp_options *o, struct mp_err *err)
 {
 	int fd;
+
+	if (!o->out)
+		return 0;
+	fd = open(o->out, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		unlink(o->out); /* it was only tried */
+	else if (errno == EEXIST)
+		fd = open(o->out, O_WRONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return cannot_write(o->out, err);
+	close(fd);
+	return 0;
+}
+
+static FILE *open_out(const char *path, struct mp_err *err)
+{
+	struct stat st;
 	FILE *f;
+	int fd;
 
 	if (!path)
 		return stdout;
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd >= 0)
+	if (fd >= 0 && !fstat(fd, &st) && S_ISREG(st.st_mode))
 		fchmod(fd, 0600);
 	f = fd < 0 ? NULL : fdopen(fd, "w");
 	if (!f)
-		mp_fail(err, MP_EXIT_FAILED, errno, "cannot write %s: %s; choose another -o FILE",
-			path, strerror(errno));
+		cannot_write(path, err);
 	return f;
 }
 

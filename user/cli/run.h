@@ -23,6 +23,9 @@ struct mp_run_ops {
 int mp_run(struct mp_options *o, const struct mp_run_ops *ops, void *ctx, int *status,
 	   struct mp_err *err);
 
+/* Whether -o can be written at all: told before tracing begins and not after. */
+int mp_check_out(const struct mp_options *o, struct mp_err *err);
+
 /* Prints @m as @o->view to -o or standard output. */
 int mp_print_report(struct mp_options *o, struct mp_model *m, struct mp_loss *loss,
 		    struct mp_err *err);

@@ -42,8 +42,9 @@ int mp_cmd_trace(struct mp_options *o)
 	struct mp_err err = { .exit = 0 };
 	int status = -1, rc;
 
-	rc = t.m ? mp_run(o, &ops, &t, &status, &err)
-		 : mp_fail(&err, MP_EXIT_FAILED, ENOMEM, "no memory");
+	rc = t.m ? mp_check_out(o, &err) : mp_fail(&err, MP_EXIT_FAILED, ENOMEM, "no memory");
+	if (!rc)
+		rc = mp_run(o, &ops, &t, &status, &err);
 	mp_model__free(t.m);
 	return rc ? mp_complain(&err) : mp_exit_status(o, status, &t.loss);
 }

@@ -69,8 +69,7 @@ struct mp_closer *mp_closer__new(void)
 	pthread_cond_init(&c->more, NULL);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	while (c->nr_threads < THREADS &&
-	       !pthread_create(&c->thread[c->nr_threads], NULL, work, c))
+	while (c->nr_threads < THREADS && !pthread_create(&c->thread[c->nr_threads], NULL, work, c))
 		c->nr_threads++;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (c->nr_threads)

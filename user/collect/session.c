@@ -365,10 +365,10 @@ int mp_session__poll(struct mp_session *s, int timeout_ms, struct mp_err *err)
 	int64_t n;
 
 	wait_for_work(s, timeout_ms);
-	notice_ends(s);
 	n = mp_stream__drain(s->stream);
 	if (n < 0)
 		return mp_fail(err, MP_EXIT_FAILED, -n, "the event stream broke: %s", strerror(-n));
+	notice_ends(s);
 	now = mp_mono_ns();
 	for (size_t i = 0; i < s->nr; i++)
 		if (s->list[i].rescan_ns && s->list[i].rescan_ns <= now)

@@ -201,11 +201,11 @@ static void book_rest(struct sweep *s, const struct mp_page_rec *rec, uint64_t a
 		s->books.before_attach += rest;
 	else
 		s->books.retained += rest;
-	if (!site || mp_mapping_is_heap(map) || rec->source == MP_SRC_TOOL)
+	/* what a file's private mapping copied is its file's, not memory that the caller asked for */
+	if (!site || !map->anon || mp_mapping_is_heap(map) || rec->source == MP_SRC_TOOL)
 		return;
 	site->resident_bytes += rest;
-	if (map->anon)
-		s->d->direct[id] += rest;
+	s->d->direct[id] += rest;
 }
 
 static void cover(struct sweep *s, const struct mp_page_rec *rec, const struct mp_mapping *map)

@@ -103,6 +103,19 @@ static int owner(struct mp_model *m, struct mp_process *p, const struct mp_ev_fa
 	return 0;
 }
 
+static void count_allocation(struct mp_site_rec *rec, const struct mp_ev_fault *ev)
+{
+	if (!(ev->flags & MP_FAULT_ALLOC))
+		return;
+	rec->staged += !!ev->stage;
+	rec->pcp += !!(ev->stage & MP_STAGE_PCP);
+	rec->refill += !!(ev->stage & MP_STAGE_REFILL);
+	rec->buddy += !!(ev->stage & MP_STAGE_BUDDY);
+	rec->slow += !!(ev->stage & MP_STAGE_SLOW);
+	rec->page_ns += ev->page_ns;
+	rec->page_timed += !!ev->page_ns;
+}
+
 static void count(struct mp_model *m, uint32_t site, const struct mp_ev_fault *ev,
 		  enum mp_kind kind)
 {
@@ -110,6 +123,7 @@ static void count(struct mp_model *m, uint32_t site, const struct mp_ev_fault *e
 
 	rec->faults[kind]++;
 	rec->faults_by[by_of(ev)]++;
+	count_allocation(rec, ev);
 	if (!(ev->flags & MP_FAULT_TIMED))
 		return;
 	rec->timed_faults++;

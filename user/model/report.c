@@ -117,6 +117,13 @@ static void add_site(struct mp_site *s, const struct mp_site_rec *rec)
 	s->untouched_bytes += rec->mapped_bytes; /* less what is resident, after the sweep */
 	s->fault_ns += rec->fault_ns;
 	s->alloc_ns += rec->alloc_ns;
+	s->pcp += rec->pcp;
+	s->refill += rec->refill;
+	s->buddy += rec->buddy;
+	s->slow += rec->slow;
+	s->staged += rec->staged;
+	s->page_ns += rec->page_ns;
+	s->page_timed += rec->page_timed;
 	s->timed_faults += rec->timed_faults;
 	add_array(s->faults, rec->faults, MP_KIND_NR);
 	add_array(s->faults_by, rec->faults_by, MP_BY_NR);

@@ -249,21 +249,35 @@ static void histogram(struct mp_json *j, const char *name, const uint64_t *n, in
 	mp_json_close(j, "}");
 }
 
+/* What nothing told of is not known; a site without faults has none. */
+static void page_alloc(struct mp_json *j, const struct mp_site *s, bool timed)
+{
+	const struct {
+		const char *name;
+		uint64_t n;
+	} stages[] = { { "pcp", s->pcp }, { "refill", s->refill }, { "buddy", s->buddy } };
+
+	mp_json_open(j, "page_alloc", "{");
+	for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++)
+		mp_json_signed(j, stages[i].name,
+			       s->staged ? mp_units_signed(stages[i].n) : MP_UNKNOWN);
+	/* the slow path is seen where the allocator itself is hooked, which also times it */
+	mp_json_signed(j, "slow", s->page_timed ? mp_units_signed(s->slow) : MP_UNKNOWN);
+	mp_json_word(j, "reclaim_ns", NULL);
+	mp_json_word(j, "compact_ns", NULL);
+	mp_json_signed(j, "alloc_ns", timed ? mp_units_signed(s->alloc_ns) : MP_UNKNOWN);
+	mp_json_signed(j, "page_ns", s->page_timed ? mp_units_signed(s->page_ns) : MP_UNKNOWN);
+	mp_json_close(j, "}");
+}
+
 static void fault_times(struct mp_json *j, const struct mp_site *s)
 {
-	static const char *const unknown_yet[] = { "pcp",  "refill",     "buddy",
-						   "slow", "reclaim_ns", "compact_ns" };
 	bool timed = s->timed_faults || !(s->fault_ns || s->faults_by[MP_BY_USER] ||
 					  s->faults_by[MP_BY_KERNEL] || s->faults_by[MP_BY_GUP]);
-	size_t i;
 
 	mp_json_signed(j, "fault_ns", timed ? mp_units_signed(s->fault_ns) : MP_UNKNOWN);
 	mp_json_number(j, "timed_faults", s->timed_faults);
-	mp_json_open(j, "page_alloc", "{");
-	for (i = 0; i < sizeof(unknown_yet) / sizeof(unknown_yet[0]); i++)
-		mp_json_word(j, unknown_yet[i], NULL);
-	mp_json_signed(j, "alloc_ns", timed ? mp_units_signed(s->alloc_ns) : MP_UNKNOWN);
-	mp_json_close(j, "}");
+	page_alloc(j, s, timed);
 }
 
 static void site_pages(struct mp_json *j, const struct mp_site *s)

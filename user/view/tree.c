@@ -197,6 +197,11 @@ static void draw_allocator(struct tree *t)
 		list(text, sizeof(text), name, t->path.zones[i]);
 	}
 	line(t, "%s", *text ? text : "no page present");
+	if (s->staged)
+		line(t,
+		     "of %" PRIu64 " allocations: %" PRIu64 " from the per-CPU list, %" PRIu64
+		     " after refilling it, %" PRIu64 " straight from the buddy lists",
+		     s->staged, s->pcp, s->refill, s->buddy);
 	if (!s->timed_faults) {
 		line(t, "no fault was timed");
 		return;
