@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* mallocpath doctor: what this kernel and this process allow, and what each gap costs. */
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <bpf/libbpf.h>
 #include <sys/utsname.h>
@@ -27,26 +29,44 @@ static void print_kernel(struct mp_kernel *k)
 
 static const char *function_of(uint8_t fn)
 {
-	return fn == MP_FN_MMAP ? "mapping" : mp_fn_name(fn);
+	return fn == MP_FN_MMAP ? "(mapping)" : mp_fn_name(fn);
+}
+
+struct shown {
+	bool ended;
+	int provider; /* of the last probe; -1: none yet */
+	char *object[UINT8_MAX + 1];
+};
+
+static void show_probe(struct shown *sh, const struct mp_ev_probe *p)
+{
+	const char *object = sh->object[p->provider & UINT8_MAX];
+
+	if (sh->provider != p->provider)
+		printf("\nprobes in %s\n",
+		       object ? object : "libc (it only tells who asks for mappings here)");
+	sh->provider = p->provider;
+	printf("  %-28s %-14s at +0x%-4x %-12s %10llu hits\n", p->symbol, function_of(p->fn),
+	       p->into, p->kind == MP_PROBE_EMULATED ? "emulated" : "single-step",
+	       (unsigned long long)p->hits);
 }
 
 static int show(void *ctx, const struct mp_ev *ev)
 {
-	bool *ended = ctx;
+	struct shown *sh = ctx;
 
 	if (ev->type == MP_EV_ALLOCATOR) {
 		const struct mp_ev_allocator *a = (const void *)ev;
+		char **object = &sh->object[a->index & UINT8_MAX];
 
-		printf("allocator: %s (%s %s)\n", a->object, mp_allocator_name(a->kind),
-		       a->version);
+		printf("allocator: %s (%s%s%s)\n", a->object, mp_allocator_name(a->kind),
+		       a->version[0] ? " " : "", a->version);
+		free(*object);
+		*object = strdup(a->object);
 	} else if (ev->type == MP_EV_PROBE) {
-		const struct mp_ev_probe *p = (const void *)ev;
-
-		printf("  %-24s %-14s %s+0x%x  %-9s %12llu hits\n", p->symbol, function_of(p->fn),
-		       "entry", p->into, p->kind == MP_PROBE_EMULATED ? "emulated" : "stepped",
-		       (unsigned long long)p->hits);
+		show_probe(sh, (const struct mp_ev_probe *)ev);
 	} else if (ev->type == MP_EV_EXIT) {
-		*ended = true;
+		sh->ended = true;
 	}
 	return 0;
 }
@@ -67,13 +87,15 @@ static int without_target(const struct mp_options *o, struct mp_err *err)
 static int with_target(struct mp_options *o, struct mp_err *err)
 {
 	static const struct mp_run_ops ops = { .sink = show };
-	bool ended = false;
+	struct shown sh = { .provider = -1 };
 	int status = -1, rc;
 
 	if (o->seconds <= 0)
 		o->seconds = 1;
-	rc = mp_run(o, &ops, &ended, &status, err);
-	if (!rc && ended)
+	rc = mp_run(o, &ops, &sh, &status, err);
+	for (size_t i = 0; i < sizeof(sh.object) / sizeof(sh.object[0]); i++)
+		free(sh.object[i]);
+	if (!rc && sh.ended)
 		printf("the process ended while it was looked at\n");
 	return rc;
 }

@@ -332,17 +332,26 @@ uint64_t mp_kernel_hits(struct mp_kernel *k, uint32_t which)
 	return sum_percpu(k, k->skel->maps.hits, which);
 }
 
-/* There are two of it: what one misses the other one gets (bpf/page.bpf.c, bpf/hooks.bpf.c). */
-static bool is_doubled(const struct mp_kernel *k, const struct bpf_program *prog)
+/*
+ * Whether a run that the kernel skipped is a loss. Of those not named here there either are two, and
+ * what one misses the other one gets (bpf/page.bpf.c, bpf/hooks.bpf.c), or they add a detail that is
+ * then told as not known; and what an interrupt allocates is no page of a fault.
+ */
+static bool is_missed(const struct mp_kernel *k, const struct bpf_program *prog)
 {
-	const struct bpf_program *doubled[] = {
-		k->skel->progs.mp_page_free, k->skel->progs.mp_page_free_2,
-		k->skel->progs.mp_hmf_ent,   k->skel->progs.mp_hmf_ent_2,
-		k->skel->progs.mp_hmf_ret,   k->skel->progs.mp_hmf_ret_2,
+	const struct bpf_program *needed[] = {
+		k->skel->progs.mp_alloc_ent,  k->skel->progs.mp_alloc_ret,
+		k->skel->progs.mp_free_ent,   k->skel->progs.mp_map_ent,
+		k->skel->progs.mp_fault_user, k->skel->progs.mp_fault_kernel,
+		k->skel->progs.mp_fault_min,  k->skel->progs.mp_fault_maj,
+		k->skel->progs.mp_hmf_kent,   k->skel->progs.mp_hmf_kret,
+		k->skel->progs.mp_sys_enter,  k->skel->progs.mp_sys_exit,
+		k->skel->progs.mp_newtask,    k->skel->progs.mp_exec,
+		k->skel->progs.mp_exit,
 	};
 
-	for (size_t i = 0; i < sizeof(doubled) / sizeof(doubled[0]); i++)
-		if (prog == doubled[i])
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+		if (prog == needed[i])
 			return true;
 	return false;
 }
@@ -359,7 +368,7 @@ void mp_kernel_loss(struct mp_kernel *k, uint64_t dropped[MP_DROP_MAX], uint64_t
 		struct bpf_prog_info info = {};
 		uint32_t len = sizeof(info);
 
-		if (bpf_program__fd(prog) >= 0 && !is_doubled(k, prog) &&
+		if (bpf_program__fd(prog) >= 0 && is_missed(k, prog) &&
 		    !bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len))
 			*skipped += info.recursion_misses;
 	}
