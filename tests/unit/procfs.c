@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -269,12 +270,28 @@ static int temp_file(const char *dir)
 	return fd;
 }
 
+/* /dev/zero under a name that does not tell, on a file system that holds plain files too. */
+static int device_node(void)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/dev/shm/.mallocpath-%d", getpid());
+	assert_int_equal(mknod(path, S_IFCHR | 0600, makedev(1, 5)), 0);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	unlink(path);
+	assert_true(fd >= 0);
+	return fd;
+}
+
 /* Asks the kernel about mappings whose kind we chose. */
 static void test_own_kinds(void **state)
 {
 	int memfd = memfd_create("pool", MFD_CLOEXEC), shm = temp_file("/dev/shm");
 	int file = temp_file("/var/tmp"), zero = open("/dev/zero", O_RDWR);
-	char *heap = sbrk(4096), *anon, *shared, *pool, *tmpfs, *private_tmpfs, *disk, *devzero;
+	int node = device_node();
+	char *node_map, *heap = sbrk(4096), *anon, *shared, *pool, *tmpfs, *private_tmpfs, *disk,
+			*devzero;
 	struct mp_err err = { 0 };
 	struct mp_maps maps;
 
@@ -288,6 +305,7 @@ static void test_own_kinds(void **state)
 	private_tmpfs = map_fd(shm, MAP_PRIVATE);
 	disk = map_fd(file, MAP_PRIVATE);
 	devzero = map_fd(zero, MAP_PRIVATE);
+	node_map = map_fd(node, MAP_PRIVATE);
 	for (int with_rss = 0; with_rss < 2; with_rss++) {
 		if (mp_maps_read(getpid(), with_rss, &maps, &err))
 			fail_msg("%s", err.text);
@@ -298,6 +316,7 @@ static void test_own_kinds(void **state)
 		assert_int_equal(map_at(&maps, private_tmpfs)->kind, MP_VMA_SHMEM);
 		assert_int_equal(map_at(&maps, disk)->kind, MP_VMA_FILE);
 		assert_int_equal(map_at(&maps, devzero)->kind, MP_VMA_ANON);
+		assert_int_equal(map_at(&maps, node_map)->kind, MP_VMA_ANON);
 		assert_int_equal(map_at(&maps, &err)->kind, MP_VMA_STACK);
 		assert_int_equal(map_at(&maps, heap)->kind, MP_VMA_HEAP);
 		assert_int_equal(map_at(&maps, (void *)(uintptr_t)test_own_kinds)->kind,
@@ -308,6 +327,7 @@ static void test_own_kinds(void **state)
 	close(shm);
 	close(file);
 	close(zero);
+	close(node);
 }
 
 struct sums {

@@ -287,8 +287,6 @@ int mp_hold_begin(struct mp_hold *hold, pid_t pid)
 		state = find_symbol(&linker, "_dl_debug_state");
 		hold->r_debug = find_symbol(&linker, "_r_debug");
 	}
-	if (!start.base && !state)
-		return 1;
 	if (state)
 		hold->linker_fd = set_breakpoint(pid, state);
 	if (start.base && start.entry)
@@ -299,7 +297,7 @@ int mp_hold_begin(struct mp_hold *hold, pid_t pid)
 		return 0;
 	}
 	hold->by_syscall = true;
-	return hold->r_debug ? 0 : 1;
+	return hold->r_debug ? 0 : 1; /* nobody to wait for: a static program */
 }
 
 bool mp_hold_is_ours(const struct mp_hold *hold, pid_t pid, int sig)

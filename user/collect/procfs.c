@@ -359,7 +359,8 @@ static uint8_t kind_by_file(pid_t pid, const struct mp_map *map)
 /* Only file systems without a block device (major 0) can be tmpfs or hugetlbfs. */
 static void decide_kind(pid_t pid, struct mp_map *map, struct dev_cache *cache)
 {
-	bool asks_file = map->kind == MP_VMA_FILE || name_starts(map, "/memfd:");
+	bool asks_file = map->kind == MP_VMA_FILE || name_starts(map, "/memfd:") ||
+			 name_starts(map, "/dev/shm/");
 	bool device = name_starts(map, "/dev/"); /* one file system, many kinds */
 	uint8_t kind;
 
@@ -379,6 +380,7 @@ static void decide_kind(pid_t pid, struct mp_map *map, struct dev_cache *cache)
 	kind = kind_by_file(pid, map);
 	if (kind)
 		map->kind = kind;
+	device |= kind == MP_VMA_ANON || kind == MP_VMA_SPECIAL;
 	if (kind && !device && cache->nr < sizeof(cache->dev) / sizeof(cache->dev[0]))
 		cache->dev[cache->nr++] =
 			(struct dev_kind){ map->dev_major, map->dev_minor, map->kind };
