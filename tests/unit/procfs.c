@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -330,6 +332,41 @@ static void test_own_kinds(void **state)
 	close(node);
 }
 
+/* In a mount namespace of its own: a device node and a plain file on one tmpfs. */
+static int node_and_file(void)
+{
+	char *both = mmap(NULL, 8 * 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct mp_maps maps;
+	int node, file;
+
+	if (both == MAP_FAILED || unshare(CLONE_NEWNS) ||
+	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("none", "/mnt", "tmpfs", 0, NULL) ||
+	    mknod("/mnt/node", S_IFCHR | 0600, makedev(1, 5)))
+		return 2;
+	node = open("/mnt/node", O_RDWR);
+	file = open("/mnt/file", O_RDWR | O_CREAT, 0600);
+	if (ftruncate(file, 4 * 4096) ||
+	    mmap(both, 4096, PROT_READ, MAP_PRIVATE | MAP_FIXED, node, 0) == MAP_FAILED ||
+	    mmap(both + 4096, 4096, PROT_READ, MAP_SHARED | MAP_FIXED, file, 0) == MAP_FAILED ||
+	    mp_maps_read(getpid(), false, &maps, NULL))
+		return 3;
+	return map_at(&maps, both)->kind != MP_VMA_ANON ||
+	       map_at(&maps, both + 4096)->kind != MP_VMA_SHMEM;
+}
+
+static void test_node_and_file(void **state)
+{
+	int status;
+	pid_t pid = fork();
+
+	(void)state;
+	if (!pid)
+		_exit(node_and_file());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 struct sums {
 	struct mp_ev_maps head;
 	uint64_t rss, nr, longest, at_rss, at_anon;
@@ -419,11 +456,12 @@ static void test_stop(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lines),   cmocka_unit_test(test_smaps),
-		cmocka_unit_test(test_refused), cmocka_unit_test(test_which_line),
-		cmocka_unit_test(test_overlap), cmocka_unit_test(test_long_name),
-		cmocka_unit_test(test_garbage), cmocka_unit_test(test_own_kinds),
-		cmocka_unit_test(test_events),  cmocka_unit_test(test_stop),
+		cmocka_unit_test(test_lines),         cmocka_unit_test(test_smaps),
+		cmocka_unit_test(test_refused),       cmocka_unit_test(test_which_line),
+		cmocka_unit_test(test_overlap),       cmocka_unit_test(test_long_name),
+		cmocka_unit_test(test_garbage),       cmocka_unit_test(test_own_kinds),
+		cmocka_unit_test(test_node_and_file), cmocka_unit_test(test_events),
+		cmocka_unit_test(test_stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
