@@ -12,6 +12,19 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
+static __always_inline u64 cookie_of(struct mp_regs *r)
+{
+	struct mp_spot_key key = {};
+	u64 *cookie;
+
+	if (mp_set.has_cookie)
+		return bpf_get_attach_cookie(r);
+	key.addr = r->rip;
+	key.tgid = mp_tgid();
+	cookie = bpf_map_lookup_elem(&spots, &key);
+	return cookie ? *cookie : 0;
+}
+
 /* The same stack, not another one (signal stack, coroutine) that happens to lie lower. */
 #define NEAR_BYTES (1ULL << 20)
 
@@ -100,7 +113,7 @@ static __always_inline void send_free(u16 type, u32 tgid, u64 addr, u64 sp, u64 
 SEC("uprobe")
 int mp_alloc_ent(struct mp_regs *r)
 {
-	u64 cookie = bpf_get_attach_cookie(r);
+	u64 cookie = cookie_of(r);
 	struct mp_proc_val *p = mp_current();
 	u32 fn = MP_COOKIE_FN(cookie);
 	struct mp_thread *t;
@@ -144,7 +157,8 @@ int mp_alloc_ent(struct mp_regs *r)
 }
 
 /* Finds the frame this return belongs to; frames above it never returned. */
-static __always_inline bool pop_frame(struct mp_thread *t, u64 sp, u64 cookie, struct mp_frame *out)
+static __always_inline bool pop_frame(struct mp_thread *t, u64 sp, struct mp_regs *r,
+				      struct mp_frame *out)
 {
 	for (int i = 0; i < MP_FRAMES; i++) {
 		u32 top = t->depth - 1;
@@ -152,7 +166,8 @@ static __always_inline bool pop_frame(struct mp_thread *t, u64 sp, u64 cookie, s
 		if (top >= MP_FRAMES)
 			return false;
 		if (mp_frame_at(t, top)->sp + 8 == sp) {
-			if (mp_frame_at(t, top)->cookie != cookie)
+			if (mp_set.has_cookie &&
+			    mp_frame_at(t, top)->cookie != bpf_get_attach_cookie(r))
 				return false; /* a tail call's return: its caller's follows */
 			*out = *mp_frame_at(t, top);
 			t->depth = top;
@@ -206,7 +221,7 @@ int mp_alloc_ret(struct mp_regs *r)
 	mp_hit(MP_HIT_RETURN);
 	if (!p)
 		return 0;
-	if (!t || !pop_frame(t, r->rsp, bpf_get_attach_cookie(r), &f)) {
+	if (!t || !pop_frame(t, r->rsp, r, &f)) {
 		if (!t || !t->depth)
 			mp_drop(MP_DROP_NO_ENTRY);
 		return 0;
@@ -234,7 +249,7 @@ int mp_alloc_ret(struct mp_regs *r)
 SEC("uprobe")
 int mp_free_ent(struct mp_regs *r)
 {
-	u64 cookie = bpf_get_attach_cookie(r);
+	u64 cookie = cookie_of(r);
 	struct mp_proc_val *p = mp_current();
 
 	mp_hit(MP_COOKIE_INDEX(cookie));
@@ -247,7 +262,7 @@ int mp_free_ent(struct mp_regs *r)
 SEC("uprobe")
 int mp_map_ent(struct mp_regs *r)
 {
-	u64 cookie = bpf_get_attach_cookie(r);
+	u64 cookie = cookie_of(r);
 	struct mp_thread *t;
 
 	mp_hit(MP_COOKIE_INDEX(cookie));

@@ -13,7 +13,7 @@ static __always_inline u32 clamp32(u64 ns)
 /* The user's side of a fault taken in a system call. */
 static __always_inline void from_syscall(struct mp_ev_fault *ev)
 {
-	struct mp_regs *regs = (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
+	struct mp_regs *regs = mp_user_regs();
 	u64 nr = 0;
 
 	bpf_probe_read_kernel(&ev->ip, 8, &regs->rip);

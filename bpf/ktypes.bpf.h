@@ -61,6 +61,7 @@ struct sched_entity {
 struct task_struct {
 	struct mm_struct *mm;
 	struct signal_struct *signal;
+	void *stack;
 	int pid;
 	int tgid;
 	int exit_code;

@@ -140,6 +140,18 @@ static __always_inline void read_rss(struct mm_struct *mm, struct mp_ev_exit *ev
 	ev->valid = 1;
 }
 
+/* Up to 6.1 one counter each; what a task still holds back was added before (exit_mm, sync_mm_rss). */
+static __always_inline void read_old_rss(struct mm_struct___old *mm, struct mp_ev_exit *ev)
+{
+	if (!bpf_core_field_exists(mm->rss_stat.count))
+		return;
+	ev->file_pages = BPF_CORE_READ(mm, rss_stat.count[0]);
+	ev->anon_pages = BPF_CORE_READ(mm, rss_stat.count[1]);
+	ev->swap_entries = BPF_CORE_READ(mm, rss_stat.count[2]);
+	ev->shmem_pages = BPF_CORE_READ(mm, rss_stat.count[3]);
+	ev->valid = 1;
+}
+
 static __always_inline void send_exit(struct task_struct *task, u32 tgid)
 {
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
@@ -155,6 +167,8 @@ static __always_inline void send_exit(struct task_struct *task, u32 tgid)
 		     BPF_CORE_READ(task, se.sum_exec_runtime);
 	if (mm && bpf_core_field_exists(mm->rss_stat[0].counters))
 		read_rss(mm, ev);
+	else if (mm)
+		read_old_rss((void *)mm, ev);
 	mp_send(ev);
 }
 

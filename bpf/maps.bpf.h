@@ -42,6 +42,15 @@ struct {
 	__type(value, struct mp_thread);
 } threads SEC(".maps") __weak;
 
+/* Cookies by address, for kernels whose probes cannot carry one. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct mp_spot_key);
+	__type(value, u64);
+} spots SEC(".maps") __weak;
+
 /* Text of the objects that provide malloc, by process: a call from there is a call within. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -51,15 +60,16 @@ struct {
 } texts SEC(".maps") __weak;
 
 /*
- * One bit a physical page: mapped as anonymous memory by a traced process. Resized by the loader,
- * which also sets the bits of the pages that were there before tracing began.
+ * Which physical pages are mapped as anonymous memory by a traced process. Resized by the loader,
+ * which also marks the pages that were there before tracing began. Bytes, for they can be stored
+ * without atomics, which 5.10 does not have.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, u32);
-	__type(value, u64);
+	__type(value, struct mp_owned);
 } owned SEC(".maps") __weak;
 
 struct {
@@ -163,6 +173,19 @@ static __always_inline struct mp_thread *mp_thread_make(void)
 	if (!t)
 		mp_drop(MP_DROP_SCRATCH);
 	return t;
+}
+
+/* The user's registers as they were at the system call or exception under way. */
+static __always_inline struct mp_regs *mp_user_regs(void)
+{
+	struct task_struct *task;
+
+	if (mp_set.has_user_regs)
+		return (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
+	/* at the top of the kernel stack (arch/x86/include/asm/processor.h, task_pt_regs) */
+	task = (void *)bpf_get_current_task();
+	return (void *)((u64)BPF_CORE_READ(task, stack) + mp_set.thread_size -
+			sizeof(struct mp_regs));
 }
 
 /*

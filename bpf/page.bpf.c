@@ -60,28 +60,41 @@ static __always_inline void send_page_free(u64 pfn, u32 order)
 	mp_send(ev);
 }
 
-/* Clears the bits of 2^order pages from @pfn; true if one was set. */
+/* Eight pages at a time; @pfn is aligned to them. */
+static __always_inline u64 disown_chunk(u64 pfn, u64 nr)
+{
+	struct mp_owned *o = mp_owned_at(pfn);
+	u64 was = 0;
+
+	for (u32 i = 0; o && i < 64; i++) {
+		u32 word = ((pfn & 511) >> 3) + i;
+
+		if (i * 8 >= nr || word >= 64)
+			break;
+		was |= ((u64 *)o->page)[word & 63];
+		((u64 *)o->page)[word & 63] = 0;
+	}
+	return was;
+}
+
+/* Forgets 2^order pages from @pfn; true if one was ours. */
 static __always_inline bool disown(u64 pfn, u32 order)
 {
-	u64 nr = 1ULL << (order & 15), mask, *w, was = 0;
-	int i;
+	u64 nr = 1ULL << (order & 15), was = 0;
+	struct mp_owned *o;
 
-	if (order < 6) {
-		w = mp_owned_word(pfn);
-		mask = ((1ULL << nr) - 1) << (pfn & 63);
-		if (!w || !(*w & mask))
-			return false;
-		__sync_fetch_and_and(w, ~mask);
-		return true;
+	if (order >= 3) {
+		was = disown_chunk(pfn, nr);
+		if (nr > 512) /* order 10, the largest there is */
+			was |= disown_chunk(pfn + 512, 512);
+		return was;
 	}
-	for (i = 0; i < 16; i++) { /* up to order 10 */
-		if ((u64)i * 64 >= nr)
+	o = mp_owned_at(pfn);
+	for (u32 i = 0; o && i < 4; i++) {
+		if (i >= nr)
 			break;
-		w = mp_owned_word(pfn + i * 64);
-		if (!w)
-			break;
-		was |= *w;
-		*w = 0;
+		was |= o->page[(pfn + i) & 511];
+		o->page[(pfn + i) & 511] = 0;
 	}
 	return was;
 }

@@ -24,6 +24,15 @@ struct mp_settings {
 	__u32 refill_told; /* mm_page_alloc_zone_locked has percpu_refill (6.1) */
 	__u32 gup_seen;    /* faults by get_user_pages are seen: no walk of populated ranges */
 	__u32 exit_early;  /* sched_process_exit fires while the address space stands (6.16) */
+	/* helpers this kernel has (5.10 has none of them) */
+	__u32 has_cookie, has_user_regs, has_loop;
+	__u32 thread_size; /* of the kernel stack; used without has_user_regs */
+};
+
+/* The map "owned": a byte a physical page, 512 pages in one value. */
+#define MP_OWNED_SHIFT 9
+struct mp_owned {
+	__u8 page[1 << MP_OWNED_SHIFT];
 };
 
 #define MP_PROC_EXITING 1 /* its pages are being torn down: nobody wants to hear of each */
@@ -49,6 +58,13 @@ struct mp_texts {
 #define MP_COOKIE_PROVIDER(c) ((__u8)((c) >> 8))
 #define MP_COOKIE_INDEX(c)    ((__u16)((c) >> 16))
 #define MP_COOKIE_GLIBC(c)    ((c) >> 32 & 1)
+
+/* Where probes have no cookies: by the address of the probed instruction. */
+struct mp_spot_key {
+	__u64 addr;
+	__u32 tgid;
+	__u32 pad;
+};
 
 #define MP_PROBES_LIMIT        512 /* probe indexes */
 #define MP_HIT_RETURN          512

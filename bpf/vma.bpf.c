@@ -60,7 +60,7 @@ int mp_sys_enter(struct sys_enter *ctx)
 	t = mp_thread_make();
 	if (!t)
 		return 0;
-	regs = (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
+	regs = mp_user_regs();
 	bpf_probe_read_kernel(&t->args[0], 8, &regs->rdi);
 	bpf_probe_read_kernel(&t->args[1], 8, &regs->rsi);
 	bpf_probe_read_kernel(&t->args[2], 8, &regs->rdx);
@@ -142,7 +142,7 @@ static __always_inline void fill_args(struct mp_ev_range *ev, struct mp_thread *
  */
 static __always_inline void fill_caller(struct mp_ev_range *ev, struct mp_thread *t)
 {
-	struct mp_regs *regs = (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
+	struct mp_regs *regs = mp_user_regs();
 	u32 top = t->depth - 1;
 	u64 sp = 0;
 
@@ -330,40 +330,62 @@ static __always_inline void walk_filled(struct mp_ev_range *ev)
 		walk_range(start, len, ev->h.tgid, ev->caller);
 }
 
+/* The call's event; true if it is one that has filled the range told in *@out. */
+static __always_inline bool sys_exit(u32 nr, s64 ret, struct mp_ev_range *out)
+{
+	struct mp_proc_val *p = mp_current();
+	struct mp_ev_range *ev;
+	struct mp_thread *t;
+
+	if (!p)
+		return false;
+	t = mp_thread_get();
+	if (!t || !t->enter_ns)
+		return false;
+	__builtin_memset(out, 0, sizeof(*out));
+	out->op = op_of(nr);
+	out->ret = ret;
+	out->enter_ns = t->enter_ns;
+	out->hooked = t->hooked;
+	t->enter_ns = 0;
+	t->hooked = 0;
+	fill_args(out, t);
+	fill_caller(out, t);
+	t->map_caller = 0;
+	mp_head(&out->h, MP_EV_RANGE, sizeof(*out), p->owner);
+	ev = mp_reserve(sizeof(*ev));
+	if (ev) {
+		out->h.ts_ns = bpf_ktime_get_ns();
+		*ev = *out;
+		mp_send(ev);
+	}
+	return (u64)ret < -4095ULL && filled_by_kernel(out);
+}
+
 SEC("tp")
 int mp_sys_exit(struct sys_exit *ctx)
 {
-	struct mp_proc_val *p = mp_current();
-	struct mp_ev_range *ev, copy;
-	struct mp_thread *t;
+	struct mp_ev_range ev;
 	s64 ret = ctx->ret;
 	u32 nr = ctx->nr;
 
 	barrier_var(ret); /* the context may only be read at fixed offsets: read once, here */
 	barrier_var(nr);
-	if (!p)
-		return 0;
-	t = mp_thread_get();
-	if (!t || !t->enter_ns)
-		return 0;
-	__builtin_memset(&copy, 0, sizeof(copy));
-	copy.op = op_of(nr);
-	copy.ret = ret;
-	copy.enter_ns = t->enter_ns;
-	copy.hooked = t->hooked;
-	t->enter_ns = 0;
-	t->hooked = 0;
-	fill_args(&copy, t);
-	fill_caller(&copy, t);
-	t->map_caller = 0;
-	mp_head(&copy.h, MP_EV_RANGE, sizeof(copy), p->owner);
-	ev = mp_reserve(sizeof(*ev));
-	if (ev) {
-		copy.h.ts_ns = bpf_ktime_get_ns();
-		*ev = copy;
-		mp_send(ev);
-	}
-	if ((u64)ret < -4095ULL && filled_by_kernel(&copy))
-		walk_filled(&copy);
+	if (sys_exit(nr, ret, &ev))
+		walk_filled(&ev);
+	return 0;
+}
+
+/* For kernels without bpf_loop (5.10): what fills a range is left to the hooks and to pagemap. */
+SEC("?tp")
+int mp_sys_exit_old(struct sys_exit *ctx)
+{
+	struct mp_ev_range ev;
+	s64 ret = ctx->ret;
+	u32 nr = ctx->nr;
+
+	barrier_var(ret);
+	barrier_var(nr);
+	sys_exit(nr, ret, &ev);
 	return 0;
 }

@@ -145,30 +145,28 @@ static __always_inline u64 mp_page_kind(u64 pte, u64 pfn)
 	return 0;
 }
 
-static __always_inline u64 *mp_owned_word(u64 pfn)
+static __always_inline struct mp_owned *mp_owned_at(u64 pfn)
 {
-	u32 word = pfn >> 6;
+	u32 chunk = pfn >> MP_OWNED_SHIFT;
 
-	return bpf_map_lookup_elem(&owned, &word);
+	return bpf_map_lookup_elem(&owned, &chunk);
 }
 
 static __always_inline void mp_own(u64 pfn)
 {
-	u64 *w = mp_owned_word(pfn);
+	struct mp_owned *o = mp_owned_at(pfn);
 
-	if (w)
-		__sync_fetch_and_or(w, 1ULL << (pfn & 63));
+	if (o)
+		o->page[pfn & 511] = 1;
 }
 
 /* All 512 pages of a PMD mapping; @pfn is 512-aligned. */
 static __always_inline void mp_own_huge(u64 pfn)
 {
-	for (int i = 0; i < 8; i++) {
-		u64 *w = mp_owned_word(pfn + i * 64);
+	struct mp_owned *o = mp_owned_at(pfn);
 
-		if (w)
-			*w = ~0ULL;
-	}
+	for (int i = 0; o && i < 64; i++)
+		((u64 *)o->page)[i] = 0x0101010101010101ULL;
 }
 
 #endif

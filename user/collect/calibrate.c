@@ -16,6 +16,9 @@
 
 #define GIB (1ULL << 30)
 
+/* arch/x86/include/asm/page_64_types.h, without KASAN; used where bpf_task_pt_regs is not to be had */
+#define THREAD_SIZE (4 * 4096)
+
 /* Without KASLR; arch/x86/include/asm/page_64_types.h, __PAGE_OFFSET_BASE_L4 and _L5. */
 #define PAGE_OFFSET_L4 0xffff888000000000ULL
 #define PAGE_OFFSET_L5 0xff11000000000000ULL
@@ -153,6 +156,10 @@ static int read_btf(struct mp_settings *set, struct mp_err *err)
 	set->page_struct = page->size;
 	set->head_is_mask = has_member(btf, page, "compound_info", 3);
 	set->refill_told = tracepoint_args(btf, "btf_trace_mm_page_alloc_zone_locked") >= 4;
+	set->has_cookie = enum_value(btf, "BPF_FUNC_get_attach_cookie") > 0;
+	set->has_user_regs = enum_value(btf, "BPF_FUNC_task_pt_regs") > 0;
+	set->has_loop = enum_value(btf, "BPF_FUNC_loop") > 0;
+	set->thread_size = THREAD_SIZE;
 	/* the change that moved it to before exit_mm() also gave it a second argument */
 	set->exit_early = tracepoint_args(btf, "btf_trace_sched_process_exit") >= 2;
 	page_flags_layout(btf, set);

@@ -81,6 +81,11 @@ static int attach_faults(struct mp_kernel *k, struct mp_err *err)
 	return 0;
 }
 
+static struct bpf_program *sys_exit_program(const struct mp_kernel *k)
+{
+	return k->set.has_loop ? k->skel->progs.mp_sys_exit : k->skel->progs.mp_sys_exit_old;
+}
+
 static int attach_syscall(struct mp_kernel *k, const char *name, struct mp_err *err)
 {
 	int64_t enter = mp_tracefs_id("syscalls", "sys_enter_", name);
@@ -90,7 +95,7 @@ static int attach_syscall(struct mp_kernel *k, const char *name, struct mp_err *
 	if (!rc)
 		rc = attach_event(k, k->skel->progs.mp_sys_enter, PERF_TYPE_TRACEPOINT, enter, 0);
 	if (!rc)
-		rc = attach_event(k, k->skel->progs.mp_sys_exit, PERF_TYPE_TRACEPOINT, leave, 0);
+		rc = attach_event(k, sys_exit_program(k), PERF_TYPE_TRACEPOINT, leave, 0);
 	if (rc)
 		return mp_fail(
 			err, MP_EXIT_LACKS, -rc,
@@ -187,8 +192,10 @@ static int load(struct mp_kernel *k, uint32_t ring_bytes, enum mp_row row, struc
 	k->set.gup_seen = row != MP_ROW_TRACEPOINT;
 	memcpy((void *)&k->skel->rodata->mp_set, &k->set, sizeof(k->set));
 	bpf_map__set_max_entries(k->skel->maps.ring, ring_bytes);
-	bpf_map__set_max_entries(k->skel->maps.owned, k->set.max_pfn / 64 + 16);
+	bpf_map__set_max_entries(k->skel->maps.owned, (k->set.max_pfn >> MP_OWNED_SHIFT) + 2);
 	choose_uprobes(k);
+	bpf_program__set_autoload(k->skel->progs.mp_sys_exit, k->set.has_loop);
+	bpf_program__set_autoload(k->skel->progs.mp_sys_exit_old, !k->set.has_loop);
 	rc = mallocpath_bpf__load(k->skel);
 	if (rc)
 		return mp_fail(
@@ -203,7 +210,8 @@ static int share_owned(struct mp_kernel *k, struct mp_err *err)
 {
 	void *mem;
 
-	k->owned_bytes = (bpf_map__max_entries(k->skel->maps.owned) * 8UL + MP_PAGE_SIZE - 1) &
+	k->owned_bytes = (bpf_map__max_entries(k->skel->maps.owned) * sizeof(struct mp_owned) +
+			  MP_PAGE_SIZE - 1) &
 			 MP_PAGE_MASK;
 	mem = mmap(NULL, k->owned_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
 		   bpf_map__fd(k->skel->maps.owned), 0);
@@ -218,7 +226,7 @@ static int share_owned(struct mp_kernel *k, struct mp_err *err)
 static void own(struct mp_kernel *k, uint64_t pfn)
 {
 	if (pfn && pfn < k->set.max_pfn)
-		__atomic_fetch_or(&k->owned[pfn / 64], 1ULL << (pfn & 63), __ATOMIC_RELAXED);
+		k->owned[pfn] = 1;
 }
 
 void mp_kernel_own(struct mp_kernel *k, const struct mp_ev_pages *ev)
@@ -301,6 +309,15 @@ int mp_kernel_trace(struct mp_kernel *k, pid_t tgid)
 	return bpf_map_update_elem(bpf_map__fd(k->skel->maps.procs), &key, &val, BPF_ANY);
 }
 
+int mp_kernel_spot(struct mp_kernel *k, pid_t tgid, uint64_t addr, uint64_t cookie)
+{
+	struct mp_spot_key key = { .addr = addr, .tgid = tgid };
+
+	if (k->set.has_cookie)
+		return 0;
+	return bpf_map_update_elem(bpf_map__fd(k->skel->maps.spots), &key, &cookie, BPF_ANY);
+}
+
 void mp_kernel_forget(struct mp_kernel *k, pid_t tgid)
 {
 	uint32_t key = tgid;
@@ -345,7 +362,7 @@ static bool is_missed(const struct mp_kernel *k, const struct bpf_program *prog)
 		k->skel->progs.mp_fault_user, k->skel->progs.mp_fault_kernel,
 		k->skel->progs.mp_fault_min,  k->skel->progs.mp_fault_maj,
 		k->skel->progs.mp_hmf_kent,   k->skel->progs.mp_hmf_kret,
-		k->skel->progs.mp_sys_enter,  k->skel->progs.mp_sys_exit,
+		k->skel->progs.mp_sys_enter,  sys_exit_program(k),
 		k->skel->progs.mp_newtask,    k->skel->progs.mp_exec,
 		k->skel->progs.mp_exit,
 	};

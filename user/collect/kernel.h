@@ -24,7 +24,7 @@ struct mp_kernel {
 	struct mp_rows rows; /* how faults are seen */
 	bool multi;          /* uprobe.multi links are to be had */
 	struct mp_closer *closer;
-	uint64_t *owned; /* the map "owned", shared with the programs */
+	uint8_t *owned; /* a byte a page: the map "owned", shared with the programs */
 	size_t owned_bytes;
 	struct bpf_link **links;
 	size_t nr_links;
@@ -49,6 +49,8 @@ void mp_kernel_close(struct mp_kernel *k);
 
 /* Events of @tgid's address space are sent from now on. */
 int mp_kernel_trace(struct mp_kernel *k, pid_t tgid);
+/* For kernels without cookies: what the probe at @addr in @tgid is. */
+int mp_kernel_spot(struct mp_kernel *k, pid_t tgid, uint64_t addr, uint64_t cookie);
 void mp_kernel_forget(struct mp_kernel *k, pid_t tgid);
 /* Where the allocators' own text lies in @tgid. */
 int mp_kernel_texts(struct mp_kernel *k, pid_t tgid, const struct mp_texts *texts);

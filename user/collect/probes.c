@@ -242,8 +242,9 @@ static int attach_object(struct mp_probes *p, struct attached *a, const struct m
 			if (index < 0)
 				continue;
 			b->offsets[b->nr] = at->offset;
-			b->cookies[b->nr++] =
+			b->cookies[b->nr] =
 				MP_COOKIE(at->fn, a->object, index, v->kind == MP_ALLOC_GLIBC);
+			mp_kernel_spot(p->k, a->pid, at->addr, b->cookies[b->nr++]);
 		}
 		rc = attach_batch(p, a, b, v->open_path);
 	}
