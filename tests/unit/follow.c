@@ -315,7 +315,8 @@ static void test_tool_killed_anytime(void **state)
 
 	(void)state;
 	unsetenv("CTOR_FD");
-	for (useconds_t after = 100; after < 40000; after += 577) {
+	/* a slow machine begins late */
+	for (useconds_t after = 100; after < 40000 || begun < 10; after += 577 + after / 70) {
 		int told = kill_tool(ANY_TIME, after, work);
 		const char *text = launched_output();
 
@@ -324,7 +325,6 @@ static void test_tool_killed_anytime(void **state)
 		begun += told;
 		close(run.out[0]);
 	}
-	assert_true(begun > 0);
 }
 
 int main(void)
