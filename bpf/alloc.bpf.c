@@ -129,8 +129,10 @@ int mp_alloc_ent(struct mp_regs *r)
 		return 0;
 	if (bpf_probe_read_user(&caller, 8, (void *)r->rsp))
 		mp_drop(MP_DROP_USER_READ);
-	if (is_tail_call(t, r->rsp, caller))
+	if (is_tail_call(t, r->rsp, caller)) {
+		mp_frame_at(t, t->depth - 1)->tails++;
 		return 0;
+	}
 	drop_stale(t, r->rsp);
 	depth = t->depth;
 	if (depth && called_from_allocator(caller))
@@ -145,6 +147,7 @@ int mp_alloc_ent(struct mp_regs *r)
 	f->requested = requested(fn, r);
 	f->arg = 0;
 	f->cookie = cookie;
+	f->tails = 0;
 	t->depth = depth + 1;
 	if (fn == MP_FN_POSIX_MEMALIGN) {
 		f->arg = r->rdi;
@@ -157,8 +160,7 @@ int mp_alloc_ent(struct mp_regs *r)
 }
 
 /* Finds the frame this return belongs to; frames above it never returned. */
-static __always_inline bool pop_frame(struct mp_thread *t, u64 sp, struct mp_regs *r,
-				      struct mp_frame *out)
+static __always_inline bool pop_frame(struct mp_thread *t, u64 sp, struct mp_frame *out)
 {
 	for (int i = 0; i < MP_FRAMES; i++) {
 		u32 top = t->depth - 1;
@@ -166,9 +168,10 @@ static __always_inline bool pop_frame(struct mp_thread *t, u64 sp, struct mp_reg
 		if (top >= MP_FRAMES)
 			return false;
 		if (mp_frame_at(t, top)->sp + 8 == sp) {
-			if (mp_set.has_cookie &&
-			    mp_frame_at(t, top)->cookie != bpf_get_attach_cookie(r))
+			if (mp_frame_at(t, top)->tails) {
+				mp_frame_at(t, top)->tails--;
 				return false; /* a tail call's return: its caller's follows */
+			}
 			*out = *mp_frame_at(t, top);
 			t->depth = top;
 			return true;
@@ -221,7 +224,7 @@ int mp_alloc_ret(struct mp_regs *r)
 	mp_hit(MP_HIT_RETURN);
 	if (!p)
 		return 0;
-	if (!t || !pop_frame(t, r->rsp, r, &f)) {
+	if (!t || !pop_frame(t, r->rsp, &f)) {
 		if (!t || !t->depth)
 			mp_drop(MP_DROP_NO_ENTRY);
 		return 0;

@@ -36,8 +36,11 @@ struct mm_struct {
 };
 
 /* up to 6.1: struct mm_rss_stat { atomic_long_t count[4]; } */
+struct atomic_long___old {
+	s64 counter;
+};
 struct mm_rss_stat___old {
-	s64 count[4];
+	struct atomic_long___old count[4];
 };
 struct mm_struct___old {
 	struct mm_rss_stat___old rss_stat;

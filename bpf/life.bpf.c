@@ -145,10 +145,10 @@ static __always_inline void read_old_rss(struct mm_struct___old *mm, struct mp_e
 {
 	if (!bpf_core_field_exists(mm->rss_stat.count))
 		return;
-	ev->file_pages = BPF_CORE_READ(mm, rss_stat.count[0]);
-	ev->anon_pages = BPF_CORE_READ(mm, rss_stat.count[1]);
-	ev->swap_entries = BPF_CORE_READ(mm, rss_stat.count[2]);
-	ev->shmem_pages = BPF_CORE_READ(mm, rss_stat.count[3]);
+	ev->file_pages = BPF_CORE_READ(mm, rss_stat.count[0].counter);
+	ev->anon_pages = BPF_CORE_READ(mm, rss_stat.count[1].counter);
+	ev->swap_entries = BPF_CORE_READ(mm, rss_stat.count[2].counter);
+	ev->shmem_pages = BPF_CORE_READ(mm, rss_stat.count[3].counter);
 	ev->valid = 1;
 }
 

@@ -46,7 +46,6 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 32768);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct mp_spot_key);
 	__type(value, u64);
 } spots SEC(".maps") __weak;

@@ -83,6 +83,8 @@ struct mp_frame { /* one allocator call under way */
 	__u64 requested;
 	__u64 arg; /* realloc: old block; posix_memalign: where the result goes */
 	__u64 cookie;
+	__u32 tails; /* allocator functions it jumped to, whose returns come before its own */
+	__u32 pad;
 };
 
 #define MP_FRAMES       4

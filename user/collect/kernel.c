@@ -193,6 +193,8 @@ static int load(struct mp_kernel *k, uint32_t ring_bytes, enum mp_row row, struc
 	memcpy((void *)&k->skel->rodata->mp_set, &k->set, sizeof(k->set));
 	bpf_map__set_max_entries(k->skel->maps.ring, ring_bytes);
 	bpf_map__set_max_entries(k->skel->maps.owned, (k->set.max_pfn >> MP_OWNED_SHIFT) + 2);
+	if (k->set.has_cookie)
+		bpf_map__set_max_entries(k->skel->maps.spots, 1);
 	choose_uprobes(k);
 	bpf_program__set_autoload(k->skel->progs.mp_sys_exit, k->set.has_loop);
 	bpf_program__set_autoload(k->skel->progs.mp_sys_exit_old, !k->set.has_loop);

@@ -188,7 +188,8 @@ static int attach_multi(struct mp_probes *p, struct attached *a, const struct ba
 	return 0;
 }
 
-static int attach_single(struct attached *a, const struct batch *b, const char *path)
+static int attach_single(struct mp_probes *p, struct attached *a, const struct batch *b,
+			 const char *path)
 {
 	struct bpf_link **links = realloc(a->links, (a->nr_links + b->nr) * sizeof(*links));
 
@@ -197,7 +198,7 @@ static int attach_single(struct attached *a, const struct batch *b, const char *
 	a->links = links;
 	for (size_t i = 0; i < b->nr; i++) {
 		LIBBPF_OPTS(bpf_uprobe_opts, opts, .retprobe = b->at_return,
-			    .bpf_cookie = b->cookies[i]);
+			    .bpf_cookie = p->k->set.has_cookie ? b->cookies[i] : 0);
 		struct bpf_link *l = bpf_program__attach_uprobe_opts(b->prog, a->pid, path,
 								     b->offsets[i], &opts);
 
@@ -213,7 +214,7 @@ static int attach_batch(struct mp_probes *p, struct attached *a, const struct ba
 {
 	if (!b->nr)
 		return 0;
-	return p->k->multi ? attach_multi(p, a, b, path) : attach_single(a, b, path);
+	return p->k->multi ? attach_multi(p, a, b, path) : attach_single(p, a, b, path);
 }
 
 /* Returns first, entries after: an entry without its return would be counted as lost. */
