@@ -62,22 +62,30 @@ static void stop(pid_t pid)
 	waitpid(pid, NULL, 0);
 }
 
-/* Until the child has become @name. */
+static size_t read_file(pid_t pid, const char *what, char *text, size_t len)
+{
+	char path[64];
+	size_t n;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, what);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	n = fread(text, 1, len - 1, f);
+	fclose(f);
+	text[n] = '\0';
+	return n;
+}
+
+/* Until the child has become @name; its arguments come a little after its name. */
 static void wait_name(pid_t pid, const char *name)
 {
-	char path[64], comm[32];
+	char text[32];
 
-	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-	for (;;) {
-		FILE *f = fopen(path, "r");
-
-		assert_non_null(f);
-		assert_non_null(fgets(comm, sizeof(comm), f));
-		fclose(f);
-		if (!strncmp(comm, name, strlen(name)))
-			return;
+	while (!read_file(pid, "comm", text, sizeof(text)) || strncmp(text, name, strlen(name)))
 		usleep(1000);
-	}
+	while (!read_file(pid, "cmdline", text, sizeof(text)))
+		usleep(1000);
 }
 
 static void refused(pid_t pid, int error, int exit, const char *why)
