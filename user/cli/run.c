@@ -106,6 +106,17 @@ static int loop(struct mp_options *o, struct mp_session *s, const struct mp_run_
 	return rc < 0 ? rc : 0;
 }
 
+static void say_children(struct mp_session *s)
+{
+	const struct mp_err *last;
+	size_t n = mp_session__child_errors(s, &last);
+
+	if (n)
+		fprintf(stderr,
+			"mallocpath: %zu followed process%s could not be traced in full; the last: %s\n",
+			n, n == 1 ? "" : "es", last->text);
+}
+
 /* The command outlives -d or a second Ctrl-C: its own status is still ours to give. */
 static void wait_for_command(const struct mp_options *o, struct mp_session *s, int *status)
 {
@@ -147,6 +158,7 @@ int mp_run(struct mp_options *o, const struct mp_run_ops *ops, void *ctx, int *s
 	if (!rc)
 		rc = mp_session__instant(s, err);
 	wait_for_command(o, s, status);
+	say_children(s);
 	mp_session__stop(s);
 	if (!rc && ops->finish)
 		rc = ops->finish(ctx, err);

@@ -40,7 +40,8 @@ struct mp_session {
 	pid_t command;
 	int status;
 	uint64_t price_ns, tool_cpu_ns;
-	struct mp_err held_err; /* of a followed child; shown by the command layer with -v */
+	struct mp_err child_err; /* of the last followed child that could not be traced in full */
+	size_t nr_child_errs;
 };
 
 static uint64_t own_cpu_ns(uint64_t *peak_bytes)
@@ -172,7 +173,7 @@ static int read_pages(struct mp_session *s, pid_t pid, enum mp_source source, st
 }
 
 /* Probes, then VMAs, then pages: what comes after the reading is seen by the probes. */
-static int begin(struct mp_session *s, pid_t pid, bool launched, struct mp_err *err)
+static int begin(struct mp_session *s, pid_t pid, bool launched, bool child, struct mp_err *err)
 {
 	int rc = mp_kernel_trace(&s->k, pid);
 
@@ -185,6 +186,8 @@ static int begin(struct mp_session *s, pid_t pid, bool launched, struct mp_err *
 			       "process %d ended while it was being attached to", pid);
 	if (!s->opts.no_alloc_probes)
 		rc = mp_probes__attach(s->probes, pid, mp_stream_emit, s->stream, err);
+	if (rc == -ENOENT && child)
+		rc = 0; /* it has no malloc: its pages are of interest all the same */
 	if (rc >= 0)
 		rc = mp_procfs_maps(pid, false, mp_stream_emit, s->stream, err);
 	if (!rc)
@@ -215,8 +218,8 @@ static int held(void *ctx, pid_t pid, enum mp_held why)
 		mp_probes__detach(s->probes, pid);
 	if (!p)
 		p = add(s, pid, true);
-	if (p)
-		begin(s, pid, true, &s->held_err);
+	if (!p || begin(s, pid, true, true, &s->child_err))
+		s->nr_child_errs++;
 	return 0;
 }
 
@@ -263,7 +266,7 @@ static int begin_attached(struct mp_session *s, struct mp_err *err)
 			return mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory");
 		}
 		p->pidfd = fd;
-		rc = begin(s, pid, false, err);
+		rc = begin(s, pid, false, false, err);
 		if (!rc && s->opts.follow)
 			rc = mp_launch__seize(s->launch, pid, err);
 		if (rc)
@@ -280,7 +283,7 @@ static int begin_launched(struct mp_session *s, struct mp_err *err)
 		return s->command;
 	if (!add(s, s->command, true))
 		return mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory");
-	return begin(s, s->command, true, err);
+	return begin(s, s->command, true, false, err);
 }
 
 static int open_parts(struct mp_session *s, struct mp_err *err)
@@ -436,6 +439,12 @@ int mp_session__instant(struct mp_session *s, struct mp_err *err)
 	if (n >= 0)
 		n = mp_stream__drain(s->stream);
 	return rc < 0 ? rc : n < 0 ? (int)n : 0;
+}
+
+size_t mp_session__child_errors(const struct mp_session *s, const struct mp_err **last)
+{
+	*last = &s->child_err;
+	return s->nr_child_errs;
 }
 
 int mp_session__status(const struct mp_session *s)

@@ -44,6 +44,9 @@ int mp_session__poll(struct mp_session *s, int timeout_ms, struct mp_err *err);
 /* Reads /proc now, so that the stream holds all a report of this instant needs. */
 int mp_session__instant(struct mp_session *s, struct mp_err *err);
 
+/* How many followed children could not be traced in full; why the last one could not. */
+size_t mp_session__child_errors(const struct mp_session *s, const struct mp_err **last);
+
 /* The launched command's status as of waitpid; -1 if none was launched or it has not ended. */
 int mp_session__status(const struct mp_session *s);
 
