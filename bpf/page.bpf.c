@@ -114,9 +114,9 @@ static __always_inline int page_free(u64 page, u32 order)
 }
 
 /*
- * Runs for every page the machine frees: one bit decides. A program does not run inside itself, so an
+ * Runs for every page the machine frees: one byte decides. A program does not run inside itself, so an
  * interrupt that frees pages in the middle of it would go unseen; a second one, for which the first
- * has mostly cleared the bit, hears of those.
+ * has mostly cleared the byte, hears of those.
  */
 SEC("raw_tp/mm_page_free")
 int mp_page_free(struct bpf_raw_tracepoint_args *ctx)

@@ -412,7 +412,7 @@ static const struct mp_stage stages_tracepoint[] = {
 };
 
 static const struct mp_stage stages_later[] = {
-	{ "page freed", "raw tracepoint mm_page_free, one bit a physical page", "" },
+	{ "page freed", "raw tracepoint mm_page_free, one byte a physical page", "" },
 	{ "later life", "mm_page_free, system calls; pagemap read back at a report",
 	  "migration, swap and collapse are found only by reading pagemap back" },
 	{ "processes", "raw tracepoints task_newtask, sched_process_exec/exit/free", "" },
