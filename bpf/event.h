@@ -145,7 +145,6 @@ enum mp_stage_bit {
 	MP_STAGE_PCP = 1,    /* from this CPU's list */
 	MP_STAGE_REFILL = 2, /* that list was empty and was refilled from the buddy lists */
 	MP_STAGE_BUDDY = 4,  /* straight from the buddy lists */
-	MP_STAGE_SLOW = 8,   /* the first try failed: the slow path ran */
 };
 
 /* MP_EV_FAULT. One per handled fault. For 0 < order < 9 a MP_EV_PAGES with the whole folio follows. */

@@ -181,7 +181,6 @@ static __always_inline int alloc_enter(void)
 	if (!t || !t->in_fault)
 		return 0;
 	mp_hit(MP_HIT_ALLOC_PAGES);
-	t->freelist_calls = 0;
 	t->alloc_enter_ns = bpf_ktime_get_ns();
 	return 0;
 }
@@ -198,8 +197,6 @@ static __always_inline int alloc_exit(u64 page)
 	if (a->pfn != mp_page_to_pfn(page))
 		return 0;
 	a->page_ns = clamp32(bpf_ktime_get_ns() - t->alloc_enter_ns);
-	if (t->freelist_calls > 1)
-		a->stage |= MP_STAGE_SLOW;
 	return 0;
 }
 
@@ -225,27 +222,6 @@ SEC("?kretprobe/__alloc_pages")
 int mp_pages_kret(struct mp_regs *r)
 {
 	return alloc_exit(r->rax);
-}
-
-static __always_inline int freelist(void)
-{
-	struct mp_thread *t = mp_thread_get();
-
-	if (t && t->in_fault)
-		t->freelist_calls++;
-	return 0;
-}
-
-SEC("?fentry/get_page_from_freelist")
-int mp_freelist_ent(u64 *ctx)
-{
-	return freelist();
-}
-
-SEC("?kprobe/get_page_from_freelist")
-int mp_freelist_k(struct mp_regs *r)
-{
-	return freelist();
 }
 
 /* ---- do_brk_flags, mmap_region --------------------------------------------------------------- */

@@ -115,9 +115,7 @@ struct mp_thread {
 	__u32 fault_owner;
 	__u32 fault_flags; /* MP_FAULT_*: WRITE PROT KERNEL GUP */
 	__u32 nr_allocs;
-	__u32 freelist_calls; /* get_page_from_freelist in the allocation under way */
-	__u32 stage;          /* enum mp_stage_bit of the allocation under way */
-	__u32 pad;
+	__u32 stage; /* enum mp_stage_bit of the allocation under way */
 	struct mp_page_alloc allocs[MP_FAULT_ALLOCS];
 
 	__u64 enter_ns; /* of the memory system call under way */

@@ -130,3 +130,37 @@ usage_error()
 	[ "$status" -eq 1 ]
 	[[ "$output" == *"No space left"* ]]
 }
+
+# golden_trace NAME: the trace of that name among the golden tests
+golden_trace()
+{
+	echo "$BATS_TEST_DIRNAME/../fuzz/corpus/decode/$1.mpt"
+}
+
+@test "--fail-if: exit 1 and a line that says why, only when the condition holds" {
+	local trace value
+	trace=$(golden_trace lazy)
+	value=$("$MALLOCPATH" report --view json "$trace" | jq '[.processes[].books.block_bytes] | add')
+	[ "$value" -gt 0 ]
+	for held in "block_bytes<$((value + 1))" "block_bytes<=$value" "block_bytes>=$value" \
+		"block_bytes>$((value - 1))"; do
+		run --separate-stderr "$MALLOCPATH" report --fail-if "$held" "$trace"
+		[ "$status" -eq 1 ] || { echo "$held: status $status"; return 1; }
+		[[ "$stderr" == *"failed: block_bytes is"* ]]
+		[ -n "$output" ] # the report is there all the same
+	done
+	for not in "block_bytes<$value" "block_bytes>$value" "block_bytes>=$((value + 1))"; do
+		run --separate-stderr "$MALLOCPATH" report --fail-if "$not" "$trace"
+		[ "$status" -eq 0 ] || { echo "$not: status $status"; return 1; }
+		[[ "$stderr" != *failed* ]]
+	done
+	run "$MALLOCPATH" report --fail-if "block_bytes<$value" --fail-if "block_bytes>=$value" "$trace"
+	[ "$status" -eq 1 ]
+}
+
+@test "--fail-if: what is no metric, no comparison or no number is wrong usage" {
+	for wrong in "blocks<1" "block_bytes" "block_bytes=1" "block_bytes<" "block_bytes<1x" "<1" \
+		"coverage<nan"; do
+		usage_error report --fail-if "$wrong" "$(golden_trace lazy)"
+	done
+}

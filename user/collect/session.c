@@ -476,13 +476,3 @@ void mp_session__free(struct mp_session *s)
 	free(s->list);
 	free(s);
 }
-
-struct mp_kernel *mp_session__kernel(struct mp_session *s)
-{
-	return &s->k;
-}
-
-struct mp_probes *mp_session__probes(struct mp_session *s)
-{
-	return s->probes;
-}

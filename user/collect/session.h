@@ -54,8 +54,4 @@ int mp_session__status(const struct mp_session *s);
 void mp_session__stop(struct mp_session *s);
 void mp_session__free(struct mp_session *s);
 
-/* For doctor. */
-struct mp_kernel *mp_session__kernel(struct mp_session *s);
-struct mp_probes *mp_session__probes(struct mp_session *s);
-
 #endif

@@ -111,7 +111,6 @@ static void count_allocation(struct mp_site_rec *rec, const struct mp_ev_fault *
 	rec->pcp += !!(ev->stage & MP_STAGE_PCP);
 	rec->refill += !!(ev->stage & MP_STAGE_REFILL);
 	rec->buddy += !!(ev->stage & MP_STAGE_BUDDY);
-	rec->slow += !!(ev->stage & MP_STAGE_SLOW);
 	rec->page_ns += ev->page_ns;
 	rec->page_timed += !!ev->page_ns;
 }

@@ -123,7 +123,7 @@ struct mp_site {
 	uint64_t faults[MP_KIND_NR], faults_by[MP_BY_NR];
 	uint64_t fault_ns, alloc_ns; /* of the faults that were timed */
 	/* of its faults, how the page allocator came by the page; @staged: how many told */
-	uint64_t pcp, refill, buddy, slow, staged;
+	uint64_t pcp, refill, buddy, staged;
 	uint64_t page_ns, page_timed; /* inside the page allocator, and of how many faults */
 	uint64_t timed_faults;
 	uint64_t orders[MP_ORDERS]; /* present pages by the order of their folio */

@@ -120,7 +120,6 @@ static void add_site(struct mp_site *s, const struct mp_site_rec *rec)
 	s->pcp += rec->pcp;
 	s->refill += rec->refill;
 	s->buddy += rec->buddy;
-	s->slow += rec->slow;
 	s->staged += rec->staged;
 	s->page_ns += rec->page_ns;
 	s->page_timed += rec->page_timed;

@@ -261,8 +261,7 @@ static void page_alloc(struct mp_json *j, const struct mp_site *s, bool timed)
 	for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++)
 		mp_json_signed(j, stages[i].name,
 			       s->staged ? mp_units_signed(stages[i].n) : MP_UNKNOWN);
-	/* the slow path is seen where the allocator itself is hooked, which also times it */
-	mp_json_signed(j, "slow", s->page_timed ? mp_units_signed(s->slow) : MP_UNKNOWN);
+	mp_json_word(j, "slow", NULL); /* not told by any hook yet */
 	mp_json_word(j, "reclaim_ns", NULL);
 	mp_json_word(j, "compact_ns", NULL);
 	mp_json_signed(j, "alloc_ns", timed ? mp_units_signed(s->alloc_ns) : MP_UNKNOWN);
