@@ -22,7 +22,7 @@ static __always_inline u64 cookie_of(struct mp_regs *r)
 	key.addr = r->rip;
 	key.tgid = mp_tgid();
 	cookie = bpf_map_lookup_elem(&spots, &key);
-	return cookie ? *cookie : 0;
+	return cookie ? *cookie : MP_COOKIE(MP_FN_NONE, 0, MP_HIT_NONE, 0);
 }
 
 /* The same stack, not another one (signal stack, coroutine) that happens to lie lower. */

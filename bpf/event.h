@@ -136,8 +136,13 @@ enum mp_fault_flag {
 		1 << 12, /* a page allocation of this fault had this PFN: alloc_ns, gfp hold */
 	MP_FAULT_KIND_KNOWN = 1 << 13, /* ANON is known (else the model decides by VMA) */
 	MP_FAULT_SHARED_PFN = 1 << 14, /* the entry is a file or shmem page */
-	MP_FAULT_SWAPIN = 1 << 15,     /* the entry before was neither empty nor present */
-	MP_FAULT_ANON_HOOK = 1 << 16,  /* do_anonymous_page was seen inside */
+	MP_FAULT_SWAPIN = 1 << 15,     /* the entry before was that of a swapped page */
+	MP_FAULT_ANON_HOOK = 1 << 16,  /* reserved: it was sent and never used */
+	/*
+	 * A page that this fault allocated is anonymous memory at its end. With ALLOC it is the one
+	 * that the entry maps; without, the chain from page allocator to page table is broken.
+	 */
+	MP_FAULT_CHAIN = 1 << 17,
 };
 
 /* How the page allocator came by a page. */
@@ -145,6 +150,9 @@ enum mp_stage_bit {
 	MP_STAGE_PCP = 1,    /* from this CPU's list */
 	MP_STAGE_REFILL = 2, /* that list was empty and was refilled from the buddy lists */
 	MP_STAGE_BUDDY = 4,  /* straight from the buddy lists */
+	/* neither: not known. The slow path wakes kswapd, may compact and reclaim */
+	MP_STAGE_SLOW = 8,  /* get_page_from_freelist failed at first: the slow path ran */
+	MP_STAGE_FAST = 16, /* it gave the page at once */
 };
 
 /* MP_EV_FAULT. One per handled fault. For 0 < order < 9 a MP_EV_PAGES with the whole folio follows. */
@@ -166,7 +174,7 @@ struct mp_ev_fault {
 	__u8 in_fn;    /* enum mp_fn */
 	__u8 migratetype;
 	__u32 page_ns; /* spent inside the page allocator for this page; 0: not measured */
-	__u8 stage;    /* enum mp_stage_bit; 0: not known */
+	__u8 stage;    /* enum mp_stage_bit; 0: nothing is known */
 	__u8 pad[7];
 };
 _Static_assert(sizeof(struct mp_ev_fault) == 96, "wire format");

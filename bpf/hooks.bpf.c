@@ -42,14 +42,25 @@ static __always_inline u32 owner_of(struct mm_struct *mm)
 	return owner ? *owner : 0;
 }
 
-/* What was there before: COW needs a present entry, swap-in one that is not empty. */
+/*
+ * A swap entry's upper five bits are its type (arch/x86/include/asm/pgtable_64.h); those of migration,
+ * poison and markers come after the swap devices' (MAX_SWAPFILES, 23 or more on kernels since 5.10).
+ */
+static __always_inline bool is_swapped(u64 pte)
+{
+	return pte >> 59 < 16;
+}
+
+/* What was there before: COW needs a present entry, swap-in that of a swapped page. */
 static __always_inline u32 entry_before(struct mm_struct *mm, u64 addr)
 {
 	struct mp_leaf leaf;
 
 	if (mp_walk(mm, addr, false, &leaf) || !leaf.val)
 		return 0;
-	return pte_present(leaf.val) ? MP_FAULT_PROT : MP_FAULT_SWAPIN;
+	if (pte_present(leaf.val))
+		return MP_FAULT_PROT;
+	return is_swapped(leaf.val) ? MP_FAULT_SWAPIN : 0;
 }
 
 static __always_inline int fault_enter(u64 vma_at, u64 addr, u32 flags, struct mp_regs *regs)
@@ -61,13 +72,13 @@ static __always_inline int fault_enter(u64 vma_at, u64 addr, u32 flags, struct m
 
 	if (!owner)
 		return 0;
-	mp_hit(MP_HIT_HANDLE_MM_FAULT);
 	t = mp_thread_make();
 	if (!t)
 		return 0;
 	/* tried again after VM_FAULT_RETRY: still the same fault */
 	if (t->in_fault && t->fault_mm == (u64)mm && !((t->fault_addr ^ addr) >> MP_PAGE_SHIFT))
 		return 0;
+	mp_hit(MP_HIT_HANDLE_MM_FAULT);
 	t->fault_mm = (u64)mm;
 	t->fault_owner = owner;
 	t->fault_addr = addr;
@@ -82,6 +93,7 @@ static __always_inline int fault_enter(u64 vma_at, u64 addr, u32 flags, struct m
 	t->fault_flags |= entry_before(mm, addr);
 	t->nr_allocs = 0;
 	t->stage = 0;
+	t->alloc_depth = 0;
 	t->in_fault = 1;
 	t->fault_ns = bpf_ktime_get_ns();
 	return 0;
@@ -153,10 +165,8 @@ static __always_inline int anonymous(void)
 {
 	struct mp_thread *t = mp_thread_get();
 
-	if (t && t->in_fault) {
+	if (t && t->in_fault)
 		mp_hit(MP_HIT_ANONYMOUS);
-		t->fault_flags |= MP_FAULT_ANON_HOOK;
-	}
 	return 0;
 }
 
@@ -181,6 +191,9 @@ static __always_inline int alloc_enter(void)
 	if (!t || !t->in_fault)
 		return 0;
 	mp_hit(MP_HIT_ALLOC_PAGES);
+	if (t->alloc_depth++)
+		return 0; /* for the reclaim of the one under way, or in an interrupt */
+	t->freelist_calls = 0;
 	t->alloc_enter_ns = bpf_ktime_get_ns();
 	return 0;
 }
@@ -191,12 +204,16 @@ static __always_inline int alloc_exit(u64 page)
 	struct mp_thread *t = mp_thread_get();
 	struct mp_page_alloc *a;
 
-	if (!page || !t || !t->in_fault || !t->nr_allocs || !t->alloc_enter_ns)
+	if (!t || !t->in_fault || !t->alloc_depth || --t->alloc_depth)
+		return 0;
+	if (!page || !t->nr_allocs)
 		return 0;
 	a = &t->allocs[(t->nr_allocs - 1) & (MP_FAULT_ALLOCS - 1)];
 	if (a->pfn != mp_page_to_pfn(page))
 		return 0;
 	a->page_ns = clamp32(bpf_ktime_get_ns() - t->alloc_enter_ns);
+	if (t->freelist_calls)
+		a->stage |= t->freelist_calls > 1 ? MP_STAGE_SLOW : MP_STAGE_FAST;
 	return 0;
 }
 
@@ -222,6 +239,33 @@ SEC("?kretprobe/__alloc_pages")
 int mp_pages_kret(struct mp_regs *r)
 {
 	return alloc_exit(r->rax);
+}
+
+/*
+ * __alloc_pages() calls it once; only where that gives nothing does __alloc_pages_slowpath(), which
+ * cannot be hooked itself, and that calls it again before it does anything else (mm/page_alloc.c).
+ */
+static __always_inline int freelist(void)
+{
+	struct mp_thread *t = mp_thread_get();
+
+	if (!t || !t->in_fault || t->alloc_depth != 1)
+		return 0;
+	mp_hit(MP_HIT_FREELIST);
+	t->freelist_calls++;
+	return 0;
+}
+
+SEC("?fentry/get_page_from_freelist")
+int mp_freelist_ent(u64 *ctx)
+{
+	return freelist();
+}
+
+SEC("?kprobe/get_page_from_freelist")
+int mp_freelist_k(struct mp_regs *r)
+{
+	return freelist();
 }
 
 /* ---- do_brk_flags, mmap_region --------------------------------------------------------------- */

@@ -71,35 +71,36 @@ struct {
 	__type(value, struct mp_owned);
 } owned SEC(".maps") __weak;
 
+/*
+ * A value a CPU, and no per-CPU map: the loader reads it often, by mmap. While bpf(2) reads a map it
+ * holds off the programs of tracepoints and kprobes on its CPU (bpf_disable_instrumentation); where
+ * the loader can be preempted in there (7.2), the target's next system call would go unseen.
+ */
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, MP_DROP_MAX);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
 	__type(key, u32);
-	__type(value, u64);
-} drops SEC(".maps") __weak;
-
-/* Probe hits by probe index, then MP_HIT_* for the others. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, MP_HITS_MAX);
-	__type(key, u32);
-	__type(value, u64);
-} hits SEC(".maps") __weak;
+	__type(value, struct mp_counts);
+} counts SEC(".maps") __weak;
 
 static __always_inline void mp_drop(u32 reason)
 {
-	u64 *n = bpf_map_lookup_elem(&drops, &reason);
+	u32 cpu = bpf_get_smp_processor_id();
+	struct mp_counts *c = bpf_map_lookup_elem(&counts, &cpu);
 
-	if (n)
-		*n += 1;
+	if (c && reason < MP_DROP_MAX)
+		__sync_fetch_and_add(&c->drops[reason], 1);
 }
 
 static __always_inline void mp_hit(u32 which)
 {
-	u64 *n = bpf_map_lookup_elem(&hits, &which);
+	u32 cpu = bpf_get_smp_processor_id();
+	struct mp_counts *c = bpf_map_lookup_elem(&counts, &cpu);
 
-	if (n)
-		*n += 1;
+	barrier_var(which);
+	if (c)
+		c->hits[which & (MP_HITS_MAX - 1)]++;
 }
 
 static __always_inline u32 mp_tgid(void)

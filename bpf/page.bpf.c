@@ -31,6 +31,8 @@ int mp_page_alloc(struct bpf_raw_tracepoint_args *ctx)
 	t = mp_thread_get();
 	if (!t || !t->in_fault)
 		return 0;
+	if (!mp_set.gup_seen)
+		mp_hit(MP_HIT_ALLOC_PAGES);
 	a = &t->allocs[t->nr_allocs & (MP_FAULT_ALLOCS - 1)];
 	t->nr_allocs++;
 	flags = mp_page_flags((struct page *)page);

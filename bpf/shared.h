@@ -70,12 +70,20 @@ struct mp_spot_key {
 #define MP_HIT_RETURN          512
 #define MP_HIT_FAULT           513
 #define MP_HIT_EVENT           514
-#define MP_HIT_HANDLE_MM_FAULT 515 /* the five hooks */
+#define MP_HIT_HANDLE_MM_FAULT 515 /* the five hooks, or what stands in for them in this row */
 #define MP_HIT_ANONYMOUS       516
 #define MP_HIT_ALLOC_PAGES     517
 #define MP_HIT_BRK             518
 #define MP_HIT_MMAP            519
-#define MP_HITS_MAX            520
+#define MP_HIT_FREELIST        520
+#define MP_HIT_NONE            1023 /* a probe whose hits nobody wants to know */
+#define MP_HITS_MAX            1024 /* a power of two */
+
+#define MP_COUNT_DROPS 16 /* MP_DROP_MAX of event.h */
+struct mp_counts {
+	__u64 drops[MP_COUNT_DROPS]; /* by enum mp_drop */
+	__u64 hits[MP_HITS_MAX];     /* by probe index, then MP_HIT_* */
+};
 
 struct mp_frame { /* one allocator call under way */
 	__u64 sp; /* of the entry: the return address is there */
@@ -115,7 +123,9 @@ struct mp_thread {
 	__u32 fault_owner;
 	__u32 fault_flags; /* MP_FAULT_*: WRITE PROT KERNEL GUP */
 	__u32 nr_allocs;
-	__u32 stage; /* enum mp_stage_bit of the allocation under way */
+	__u32 stage;          /* enum mp_stage_bit of the allocation under way */
+	__u32 freelist_calls; /* of get_page_from_freelist in it */
+	__u32 alloc_depth;    /* reclaim inside an allocation allocates too */
 	struct mp_page_alloc allocs[MP_FAULT_ALLOCS];
 
 	__u64 enter_ns; /* of the memory system call under way */

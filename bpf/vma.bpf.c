@@ -330,6 +330,17 @@ static __always_inline void walk_filled(struct mp_ev_range *ev)
 		walk_range(start, len, ev->h.tgid, ev->caller);
 }
 
+/* Where do_brk_flags and mmap_region are not hooked, the calls that reach them stand in. */
+static __always_inline void count_stand_in(const struct mp_ev_range *ev)
+{
+	if (mp_set.gup_seen || (u64)ev->ret >= -4095ULL)
+		return;
+	if (ev->op == MP_OP_BRK && (u64)ev->ret > ev->old)
+		mp_hit(MP_HIT_BRK);
+	else if (ev->op == MP_OP_MMAP)
+		mp_hit(MP_HIT_MMAP);
+}
+
 /* The call's event; true if it is one that has filled the range told in *@out. */
 static __always_inline bool sys_exit(u32 nr, s64 ret, struct mp_ev_range *out)
 {
@@ -351,6 +362,7 @@ static __always_inline bool sys_exit(u32 nr, s64 ret, struct mp_ev_range *out)
 	t->hooked = 0;
 	fill_args(out, t);
 	fill_caller(out, t);
+	count_stand_in(out);
 	t->map_caller = 0;
 	mp_head(&out->h, MP_EV_RANGE, sizeof(*out), p->owner);
 	ev = mp_reserve(sizeof(*ev));

@@ -231,6 +231,8 @@ def compare_loss(report, bad):
     for name, value in list(loss.items()) + [("dropped." + k, v) for k, v in reasons.items()]:
         if value not in (0, None):
             bad.add("loss", f"{name} is {value}")
+    if not report["checks"]["chain_faults"]:  # else a chain_mismatches of 0 says nothing
+        bad.add("loss", "no PFN was followed from the page allocator to the entry")
 
 
 def compare(truths, report, rss=None):
@@ -302,6 +304,7 @@ def made_up(truth):
              "tool_bytes": truth.tool_pages * PAGE, "unexplained_bytes": 0, "zero_bytes": zero,
              "hugetlb_bytes": 0, "coverage": 1.0, "site_coverage": 1.0}
     return {"schema": "mallocpath.report/1", "host": {"fault_source": "tracepoint"}, "sites": sites, "loss": {"events_dropped": 0},
+            "checks": {"chain_faults": 1},
             "processes": [{"pid": truth.pid, "pages": pages, "blocks": blocks, "books": books}]}
 
 
@@ -364,4 +367,6 @@ def wrongs(report, pid):
     yield change("books: blocks", lambda w, p: p["books"].update(
         block_bytes=p["books"]["block_bytes"] - 1))
     yield change("one event lost", lambda w, p: w["loss"].update(events_dropped=1))
+    yield change("a page that is not the one given", lambda w, p: w["loss"].update(chain_mismatches=1))
+    yield change("no chain checked", lambda w, p: w["checks"].update(chain_faults=0))
     yield change("the process", lambda w, p: p.update(pid=1))

@@ -54,6 +54,9 @@ static void kinds(void **state)
 	assert_int_equal(kind_in(MP_VMA_ANON, 3, WALKED | MP_FAULT_ZERO, 0), MP_KIND_ZERO);
 	assert_int_equal(kind_in(MP_VMA_ANON, 3, TOUCH | P, 0), MP_KIND_COW);
 	assert_int_equal(kind_in(MP_VMA_ANON, 3, WALKED | AN | M, 0), MP_KIND_SWAPIN);
+	/* out of the swap cache: no I/O, and told by the entry that was there */
+	assert_int_equal(kind_in(MP_VMA_ANON, 3, TOUCH | MP_FAULT_SWAPIN, 0), MP_KIND_SWAPIN);
+	assert_int_equal(kind_in(MP_VMA_FILE, 3, TOUCH | MP_FAULT_SWAPIN, 0), MP_KIND_SWAPIN);
 	assert_int_equal(kind_in(MP_VMA_FILE, 3, WALKED | AN | W, 0), MP_KIND_COW);
 	assert_int_equal(kind_in(MP_VMA_FILE, 3, WALKED | AN | W | M, 0), MP_KIND_COW);
 	assert_int_equal(kind_in(MP_VMA_FILE, 1, WALKED, 0), MP_KIND_FILE);
@@ -394,6 +397,72 @@ static void faults_have_owners(void **state)
 	feed_end();
 }
 
+/* One fault of A's block on its page @i, by the page allocator's stages. */
+static void staged(int i, unsigned int stage, uint32_t page_ns, uint32_t fault_ns)
+{
+	feed_fault_like(
+		1, MEM + i * PAGE, 20 + i,
+		TOUCH | MP_FAULT_ALLOC | MP_FAULT_CHAIN | (fault_ns ? MP_FAULT_TIMED : 0),
+		(struct mp_ev_fault){ .fault_ns = fault_ns, .page_ns = page_ns, .stage = stage });
+}
+
+static void page_allocator_stages(void **state)
+{
+	const struct mp_stages *n;
+
+	(void)state;
+	feed_begin();
+	feed_alloc(1, MEM, 16 * PAGE, A);
+	staged(0, MP_STAGE_PCP, 0, 0); /* a row without hooks */
+	staged(1, MP_STAGE_PCP | MP_STAGE_FAST, 100, 900);
+	staged(2, MP_STAGE_REFILL | MP_STAGE_SLOW, 200, 1000);
+	staged(3, MP_STAGE_BUDDY | MP_STAGE_FAST, 0, 5000); /* the exit was not seen */
+	staged(4, MP_STAGE_SLOW, 400, 0);                   /* 5.10; the start was not seen */
+	staged(5, 0, 0, 0);
+	/* not this fault's allocation: nothing of it counts */
+	feed_fault_like(
+		1, MEM + 6 * PAGE, 40, TOUCH | MP_FAULT_TIMED,
+		(struct mp_ev_fault){ .fault_ns = 7, .page_ns = 3, .stage = MP_STAGE_SLOW });
+	feed_report();
+	n = &report_site(A)->stages;
+	assert_int_equal(n->staged, 4);
+	assert_int_equal(n->pcp, 2);
+	assert_int_equal(n->refill, 1);
+	assert_int_equal(n->buddy, 1);
+	assert_int_equal(n->pathed, 4);
+	assert_int_equal(n->slow, 2);
+	assert_int_equal(n->page_timed, 2);
+	assert_int_equal(n->page_ns, 300);
+	assert_int_equal(n->whole_ns, 1900);
+	assert_int_equal(report_page(1, MEM + 2 * PAGE)->page_ns, 200);
+	assert_true(report_page(1, MEM + 3 * PAGE)->page_ns == MP_UNKNOWN);
+	assert_true(report_page(1, MEM + 6 * PAGE)->page_ns == MP_UNKNOWN);
+	feed_end();
+}
+
+static void chain_from_allocator_to_entry(void **state)
+{
+	const struct mp_report *r;
+
+	(void)state;
+	feed_begin();
+	feed_fault(1, MEM, 10, TOUCH | MP_FAULT_ALLOC);
+	feed_fault(1, MEM + PAGE, 11, TOUCH);
+	r = feed_report();
+	assert_int_equal(r->chain_checked, 0);
+	assert_true(r->loss.chain_mismatches == MP_UNKNOWN);
+	feed_fault(1, MEM + 2 * PAGE, 12, TOUCH | MP_FAULT_ALLOC | MP_FAULT_CHAIN);
+	r = feed_report();
+	assert_int_equal(r->chain_checked, 1);
+	assert_int_equal(r->loss.chain_mismatches, 0);
+	/* it was given another page than 13, has that still, and it is anonymous memory */
+	feed_fault(1, MEM + 3 * PAGE, 13, TOUCH | MP_FAULT_CHAIN);
+	r = feed_report();
+	assert_int_equal(r->chain_checked, 2);
+	assert_int_equal(r->loss.chain_mismatches, 1);
+	feed_end();
+}
+
 static void vma_faults_outlive_readings(void **state)
 {
 	const struct feed_vma one = { MEM, MEM + 8 * PAGE, .kind = MP_VMA_ANON, .perms = 3 };
@@ -509,6 +578,8 @@ int main(void)
 		cmocka_unit_test(pfn_filled_in_is_no_move),
 		cmocka_unit_test(tool_pages),
 		cmocka_unit_test(faults_have_owners),
+		cmocka_unit_test(page_allocator_stages),
+		cmocka_unit_test(chain_from_allocator_to_entry),
 		cmocka_unit_test(vma_faults_outlive_readings),
 		cmocka_unit_test(stack_grows_by_touch),
 		cmocka_unit_test(old_regions_are_tidied),

@@ -193,6 +193,7 @@ static int load(struct mp_kernel *k, uint32_t ring_bytes, enum mp_row row, struc
 	memcpy((void *)&k->skel->rodata->mp_set, &k->set, sizeof(k->set));
 	bpf_map__set_max_entries(k->skel->maps.ring, ring_bytes);
 	bpf_map__set_max_entries(k->skel->maps.owned, (k->set.max_pfn >> MP_OWNED_SHIFT) + 2);
+	bpf_map__set_max_entries(k->skel->maps.counts, k->set.nr_cpus);
 	if (k->set.has_cookie)
 		bpf_map__set_max_entries(k->skel->maps.spots, 1);
 	choose_uprobes(k);
@@ -208,22 +209,33 @@ static int load(struct mp_kernel *k, uint32_t ring_bytes, enum mp_row row, struc
 	return 0;
 }
 
-static int share_owned(struct mp_kernel *k, struct mp_err *err)
+/* The values of an array map as memory of ours. NULL with @err. */
+static void *share(const struct bpf_map *map, size_t value_size, int prot, size_t *bytes,
+		   struct mp_err *err)
 {
 	void *mem;
 
-	k->owned_bytes = (bpf_map__max_entries(k->skel->maps.owned) * sizeof(struct mp_owned) +
-			  MP_PAGE_SIZE - 1) &
-			 MP_PAGE_MASK;
-	mem = mmap(NULL, k->owned_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-		   bpf_map__fd(k->skel->maps.owned), 0);
-	if (mem == MAP_FAILED)
-		return mp_fail(err, MP_EXIT_FAILED, errno,
-			       "the map of owned pages cannot be shared with the kernel: %s",
-			       strerror(errno));
-	k->owned = mem;
-	return 0;
+	*bytes = (bpf_map__max_entries(map) * value_size + MP_PAGE_SIZE - 1) & MP_PAGE_MASK;
+	mem = mmap(NULL, *bytes, prot, MAP_SHARED, bpf_map__fd(map), 0);
+	if (mem != MAP_FAILED)
+		return mem;
+	mp_fail(err, MP_EXIT_FAILED, errno, "the map \"%s\" cannot be shared with the kernel: %s",
+		bpf_map__name(map), strerror(errno));
+	return NULL;
 }
+
+static int share_maps(struct mp_kernel *k, struct mp_err *err)
+{
+	k->owned = share(k->skel->maps.owned, sizeof(struct mp_owned), PROT_READ | PROT_WRITE,
+			 &k->owned_bytes, err);
+	if (!k->owned)
+		return -ENOMEM;
+	k->counts =
+		share(k->skel->maps.counts, sizeof(*k->counts), PROT_READ, &k->counts_bytes, err);
+	return k->counts ? 0 : -ENOMEM;
+}
+
+_Static_assert(MP_COUNT_DROPS == MP_DROP_MAX, "a count for each reason");
 
 static void own(struct mp_kernel *k, uint64_t pfn)
 {
@@ -255,6 +267,9 @@ static void unload(struct mp_kernel *k)
 	if (k->owned)
 		munmap(k->owned, k->owned_bytes);
 	k->owned = NULL;
+	if (k->counts)
+		munmap((void *)k->counts, k->counts_bytes);
+	k->counts = NULL;
 	mallocpath_bpf__destroy(k->skel);
 	k->skel = NULL;
 }
@@ -264,7 +279,7 @@ static int try_row(struct mp_kernel *k, uint32_t ring_bytes, enum mp_row row, st
 	int rc = load(k, ring_bytes, row, err);
 
 	if (!rc)
-		rc = share_owned(k, err);
+		rc = share_maps(k, err);
 	if (!rc)
 		rc = attach_common(k, err);
 	if (!rc)
@@ -335,20 +350,22 @@ int mp_kernel_texts(struct mp_kernel *k, pid_t tgid, const struct mp_texts *text
 	return bpf_map_update_elem(bpf_map__fd(k->skel->maps.texts), &key, texts, BPF_ANY);
 }
 
-static uint64_t sum_percpu(struct mp_kernel *k, struct bpf_map *map, uint32_t key)
+uint64_t mp_kernel_hits(struct mp_kernel *k, uint32_t which)
 {
-	uint64_t *values = calloc(k->set.nr_cpus, sizeof(*values)), sum = 0;
+	uint64_t sum = 0;
 
-	if (values && !bpf_map_lookup_elem(bpf_map__fd(map), &key, values))
-		for (uint32_t i = 0; i < k->set.nr_cpus; i++)
-			sum += values[i];
-	free(values);
+	for (uint32_t i = 0; i < k->set.nr_cpus && which < MP_HITS_MAX; i++)
+		sum += *(const volatile __u64 *)&k->counts[i].hits[which];
 	return sum;
 }
 
-uint64_t mp_kernel_hits(struct mp_kernel *k, uint32_t which)
+static uint64_t dropped_for(struct mp_kernel *k, enum mp_drop reason)
 {
-	return sum_percpu(k, k->skel->maps.hits, which);
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < k->set.nr_cpus; i++)
+		sum += *(const volatile __u64 *)&k->counts[i].drops[reason];
+	return sum;
 }
 
 /*
@@ -375,12 +392,17 @@ static bool is_missed(const struct mp_kernel *k, const struct bpf_program *prog)
 	return false;
 }
 
+void mp_kernel_drops(struct mp_kernel *k, uint64_t dropped[MP_DROP_MAX])
+{
+	for (uint32_t i = 0; i < MP_DROP_MAX; i++)
+		dropped[i] = dropped_for(k, i);
+}
+
 void mp_kernel_loss(struct mp_kernel *k, uint64_t dropped[MP_DROP_MAX], uint64_t *skipped)
 {
 	struct bpf_program *prog;
 
-	for (uint32_t i = 0; i < MP_DROP_MAX; i++)
-		dropped[i] = sum_percpu(k, k->skel->maps.drops, i);
+	mp_kernel_drops(k, dropped);
 	*skipped = 0;
 	bpf_object__for_each_program(prog, k->skel->obj)
 	{
@@ -391,82 +413,4 @@ void mp_kernel_loss(struct mp_kernel *k, uint64_t dropped[MP_DROP_MAX], uint64_t
 		    !bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len))
 			*skipped += info.recursion_misses;
 	}
-}
-
-#define SYSCALL_HOOK "tracepoints of brk, mmap, munmap, mremap, madvise, mprotect, mlock"
-
-static const struct mp_stage stages_tracepoint[] = {
-	{ "heap growth", "tracepoints sys_enter_brk, sys_exit_brk",
-	  "the inside of the call: merges, refusals by reason" },
-	{ "mapping", SYSCALL_HOOK,
-	  "the moment under the lock: a range is gone at the call's exit" },
-	{ "fault start", "raw tracepoints page_fault_user, page_fault_kernel",
-	  "faults by get_user_pages (populate, mlock, ptrace) have no start" },
-	{ "fault end", "software events PAGE_FAULTS_MIN and _MAJ, then a page-table walk",
-	  "get_user_pages by another process (ptrace, process_vm_writev)" },
-	{ "kernel-filled range", "page-table walk at the system call's exit",
-	  "the fault time of these pages" },
-	{ "page allocation", "raw tracepoints mm_page_alloc and _zone_locked, matched by PFN",
-	  "the slow path, and the time inside the page allocator" },
-	{ NULL, NULL, NULL },
-};
-
-static const struct mp_stage stages_later[] = {
-	{ "page freed", "raw tracepoint mm_page_free, one byte a physical page", "" },
-	{ "later life", "mm_page_free, system calls; pagemap read back at a report",
-	  "migration, swap and collapse are found only by reading pagemap back" },
-	{ "processes", "raw tracepoints task_newtask, sched_process_exec/exit/free", "" },
-	{ NULL, NULL, NULL },
-};
-
-static size_t copy_stages(struct mp_stage *to, const struct mp_stage *from)
-{
-	size_t n = 0;
-
-	while (from[n].stage) {
-		to[n] = from[n];
-		n++;
-	}
-	return n;
-}
-
-/* The five hooks under the names this kernel has for them. */
-static size_t hook_stages(const struct mp_kernel *k, struct mp_stage *to)
-{
-	static const char *const names[MP_HOOKS] = { "fault", "anonymous page", "page allocation",
-						     "heap growth", "mapping" };
-	static char text[MP_HOOKS][128];
-
-	for (int i = 0; i < MP_HOOKS; i++) {
-		const struct mp_hook *h = &k->rows.hook[i];
-		bool stand_in = h->function && strcmp(h->function, h->wanted);
-
-		snprintf(text[i], sizeof(text[i]), "%s %s%s", mp_row_name(k->rows.row),
-			 h->attached ? h->function : h->wanted,
-			 h->attached ? "" : ": cannot be hooked here");
-		to[i] = (struct mp_stage){ names[i], text[i], "" };
-		if (!h->attached)
-			to[i].gap = "this stage is told from the page table and the tracepoints";
-		else if (i == 1 && stand_in)
-			to[i].gap = "do_anonymous_page itself: it is inlined on this kernel";
-	}
-	return MP_HOOKS;
-}
-
-const struct mp_stage *mp_kernel_stages(const struct mp_kernel *k)
-{
-	static struct mp_stage all[24];
-	size_t n = k->rows.row == MP_ROW_TRACEPOINT ? copy_stages(all, stages_tracepoint)
-						    : hook_stages(k, all);
-
-	if (k->rows.row != MP_ROW_TRACEPOINT)
-		all[n++] = (struct mp_stage){ "system calls", SYSCALL_HOOK, "" };
-	n += copy_stages(all + n, stages_later);
-	all[n] = (struct mp_stage){ "allocator", "one uprobe link a function",
-				    "slower to attach and to detach" };
-	if (k->multi)
-		all[n] = (struct mp_stage){ "allocator",
-					    "uprobe.multi links, one a program and object", "" };
-	all[n + 1] = (struct mp_stage){ NULL, NULL, NULL };
-	return all;
 }

@@ -26,6 +26,8 @@ struct mp_kernel {
 	struct mp_closer *closer;
 	uint8_t *owned; /* a byte a page: the map "owned", shared with the programs */
 	size_t owned_bytes;
+	const struct mp_counts *counts; /* one a CPU: the map "counts" */
+	size_t counts_bytes;
 	struct bpf_link **links;
 	size_t nr_links;
 };
@@ -33,8 +35,11 @@ struct mp_kernel {
 /* A stage of DESIGN section 5: what is asked for, what is there, what the gap costs. */
 struct mp_stage {
 	const char *stage;
-	const char *hook; /* in use, or "" */
-	const char *gap;  /* what this row cannot see; "" for the first choice */
+	const char *wanted; /* the kernel function of this stage; "" if it is not one */
+	const char *how;    /* "fentry", "kprobe", "tracepoint", ... */
+	const char *hook;   /* in use: this kernel's own names */
+	const char *gap;    /* what this row cannot see; "" for the first choice */
+	uint32_t hit;       /* MP_HIT_* that counts it, or MP_HIT_NONE */
 };
 
 /*
@@ -58,7 +63,8 @@ int mp_kernel_texts(struct mp_kernel *k, pid_t tgid, const struct mp_texts *text
 /* The pages of @ev (MP_EV_PAGES read from pagemap) are a traced process's: tell when they are freed. */
 void mp_kernel_own(struct mp_kernel *k, const struct mp_ev_pages *ev);
 
-/* Running totals. */
+/* Running totals; the first is cheap. */
+void mp_kernel_drops(struct mp_kernel *k, uint64_t dropped[MP_DROP_MAX]);
 void mp_kernel_loss(struct mp_kernel *k, uint64_t dropped[MP_DROP_MAX], uint64_t *skipped);
 uint64_t mp_kernel_hits(struct mp_kernel *k, uint32_t which);
 

@@ -485,8 +485,9 @@ uint64_t mp_probes__price(struct mp_probes *p)
 	}
 	b->prog = p->k->skel->progs.mp_free_ent;
 	b->offsets[0] = offset;
-	b->cookies[0] = MP_COOKIE(MP_FN_FREE, 0, MP_HITS_MAX, 0);
+	b->cookies[0] = MP_COOKIE(MP_FN_FREE, 0, MP_HIT_NONE, 0);
 	b->nr = 1;
+	mp_kernel_spot(p->k, a.pid, (uint64_t)mp_price_me, b->cookies[0]);
 	run_calls();
 	bare = run_calls();
 	if (!attach_batch(p, &a, b, "/proc/self/exe")) {

@@ -42,6 +42,11 @@ static const struct {
 	  MP_HIT_ALLOC_PAGES },
 	{ "do_brk_flags", { "do_brk_flags" }, { "mp_brk_ent" }, { "mp_brk_kent" }, MP_HIT_BRK },
 	{ "mmap_region", { "mmap_region" }, { "mp_mmap_ent" }, { "mp_mmap_kent" }, MP_HIT_MMAP },
+	{ "get_page_from_freelist",
+	  { "get_page_from_freelist" },
+	  { "mp_freelist_ent" },
+	  { "mp_freelist_k" },
+	  MP_HIT_FREELIST },
 };
 
 const char *mp_row_name(enum mp_row row)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The rows of the fault stage (DESIGN section 5): which functions this kernel has for the five hooks
+ * The rows of the fault stage (DESIGN section 5): which functions this kernel has for the hooks
  * and how they can be reached. Asked of BTF and by trial, never of the release string.
  */
 #ifndef MP_COLLECT_ROWS_H
@@ -15,7 +15,16 @@
 struct bpf_object;
 struct bpf_link;
 
-#define MP_HOOKS 5
+/* The five that a malloc passes, in the order of table[] in rows.c, and one for a detail. */
+enum mp_hook_index {
+	MP_HOOK_FAULT,
+	MP_HOOK_ANONYMOUS,
+	MP_HOOK_ALLOC_PAGES,
+	MP_HOOK_BRK,
+	MP_HOOK_MMAP,
+	MP_HOOK_FREELIST,
+	MP_HOOKS
+};
 
 struct mp_hook {
 	const char *wanted;   /* "handle_mm_fault", ... */

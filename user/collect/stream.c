@@ -106,9 +106,9 @@ int mp_stream_emit(void *ctx, const struct mp_ev *ev)
 static void tell_gap(struct mp_stream *s)
 {
 	struct mp_ev_gap ev = { .h = { .type = MP_EV_GAP, .size = sizeof(ev) } };
-	uint64_t dropped[MP_DROP_MAX], skipped;
+	uint64_t dropped[MP_DROP_MAX];
 
-	mp_kernel_loss(s->k, dropped, &skipped);
+	mp_kernel_drops(s->k, dropped);
 	if (dropped[MP_DROP_RING] == s->dropped)
 		return;
 	ev.h.ts_ns = mp_mono_ns();

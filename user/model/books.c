@@ -258,6 +258,8 @@ static int page_row(struct sweep *s, const struct mp_page_rec *rec, uint64_t add
 		.toucher = s->d->ids[rec->toucher],
 		.fault_ns = rec->flags & MP_PAGE_TIMED ? (int64_t)rec->fault_ns : MP_UNKNOWN,
 		.alloc_ns = rec->flags & MP_PAGE_ALLOCATED ? (int64_t)rec->alloc_ns : MP_UNKNOWN,
+		.page_ns = rec->flags & MP_PAGE_ALLOCATED && rec->page_ns ? (int64_t)rec->page_ns
+									  : MP_UNKNOWN,
 		.gfp = rec->gfp,
 		.node = rec->node,
 		.zone = rec->zone,

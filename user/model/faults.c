@@ -31,6 +31,8 @@ static enum mp_kind anon_kind(const struct mp_ev_fault *ev, int vma_kind)
 {
 	if (ev->flags & MP_FAULT_PMD)
 		return MP_KIND_THP;
+	if (ev->flags & MP_FAULT_SWAPIN)
+		return MP_KIND_SWAPIN;
 	if (ev->flags & MP_FAULT_PROT && ev->flags & MP_FAULT_WRITE)
 		return MP_KIND_COW;
 	if (vma_kind == MP_VMA_FILE || vma_kind == MP_VMA_SHMEM)
@@ -103,16 +105,30 @@ static int owner(struct mp_model *m, struct mp_process *p, const struct mp_ev_fa
 	return 0;
 }
 
-static void count_allocation(struct mp_site_rec *rec, const struct mp_ev_fault *ev)
+static void count_allocation(struct mp_stages *n, const struct mp_ev_fault *ev)
 {
 	if (!(ev->flags & MP_FAULT_ALLOC))
 		return;
-	rec->staged += !!ev->stage;
-	rec->pcp += !!(ev->stage & MP_STAGE_PCP);
-	rec->refill += !!(ev->stage & MP_STAGE_REFILL);
-	rec->buddy += !!(ev->stage & MP_STAGE_BUDDY);
-	rec->page_ns += ev->page_ns;
-	rec->page_timed += !!ev->page_ns;
+	n->staged += !!(ev->stage & (MP_STAGE_PCP | MP_STAGE_REFILL | MP_STAGE_BUDDY));
+	n->pcp += !!(ev->stage & MP_STAGE_PCP);
+	n->refill += !!(ev->stage & MP_STAGE_REFILL);
+	n->buddy += !!(ev->stage & MP_STAGE_BUDDY);
+	n->pathed += !!(ev->stage & (MP_STAGE_SLOW | MP_STAGE_FAST));
+	n->slow += !!(ev->stage & MP_STAGE_SLOW);
+	if (!ev->page_ns || !(ev->flags & MP_FAULT_TIMED))
+		return;
+	n->page_timed++;
+	n->page_ns += ev->page_ns;
+	n->whole_ns += ev->fault_ns;
+}
+
+/* Was the page that the page allocator gave the one that the fault mapped? */
+static void check_chain(struct mp_model *m, const struct mp_ev_fault *ev)
+{
+	if (!(ev->flags & MP_FAULT_CHAIN))
+		return;
+	m->chain_checked++;
+	m->loss.chain_mismatches += !(ev->flags & MP_FAULT_ALLOC);
 }
 
 static void count(struct mp_model *m, uint32_t site, const struct mp_ev_fault *ev,
@@ -122,7 +138,7 @@ static void count(struct mp_model *m, uint32_t site, const struct mp_ev_fault *e
 
 	rec->faults[kind]++;
 	rec->faults_by[by_of(ev)]++;
-	count_allocation(rec, ev);
+	count_allocation(&rec->stages, ev);
 	if (!(ev->flags & MP_FAULT_TIMED))
 		return;
 	rec->timed_faults++;
@@ -155,6 +171,7 @@ static struct mp_page_rec record(const struct mp_ev_fault *ev, enum mp_kind kind
 		rec.flags |= MP_PAGE_ALLOCATED;
 		rec.alloc_ns = ev->alloc_ns;
 		rec.gfp = ev->gfp;
+		rec.page_ns = ev->page_ns;
 	}
 	if (walked || alloc) {
 		rec.flags |= MP_PAGE_NODE;
@@ -239,6 +256,7 @@ int mp_on_fault(struct mp_model *m, struct mp_process *p, const struct mp_ev_fau
 	    mp_process_site(m, p, ev->ip, &toucher))
 		return -ENOMEM;
 	count(m, site, ev, kind);
+	check_chain(m, ev);
 	if (kind == MP_KIND_FILE || kind == MP_KIND_SHMEM)
 		return 0;
 	if (ev->flags & MP_FAULT_WALKED && !(ev->flags & MP_FAULT_PRESENT))

@@ -48,6 +48,7 @@ struct mp_model {
 	struct mp_ev_host host; /* type 0 until it came */
 	struct mp_ev_cost cost;
 	struct mp_loss loss;
+	uint64_t chain_checked; /* faults whose page was followed from the allocator to the entry */
 	struct {
 		uint64_t calls, bytes;
 	} tiers[MP_TIER_NR];

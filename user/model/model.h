@@ -107,6 +107,14 @@ struct mp_toucher {
 	uint64_t pages; /* present at the instant */
 };
 
+/* How the page allocator came by the pages of some faults. */
+struct mp_stages {
+	uint64_t pcp, refill, buddy, staged; /* @staged: of how many it is told */
+	uint64_t slow, pathed;               /* the slow path ran; of how many it is told */
+	/* of @page_timed faults: inside the page allocator, and in all */
+	uint64_t page_ns, whole_ns, page_timed;
+};
+
 /*
  * One site. ids are dense, sites[i].id == i + 1; id 0 means unknown and has no entry. A site that
  * only ever touched is in the list too (calls 0).
@@ -122,9 +130,7 @@ struct mp_site {
 	uint64_t resident_bytes, charged_bytes, untouched_bytes;
 	uint64_t faults[MP_KIND_NR], faults_by[MP_BY_NR];
 	uint64_t fault_ns, alloc_ns; /* of the faults that were timed */
-	/* of its faults, how the page allocator came by the page; @staged: how many told */
-	uint64_t pcp, refill, buddy, staged;
-	uint64_t page_ns, page_timed; /* inside the page allocator, and of how many faults */
+	struct mp_stages stages;
 	uint64_t timed_faults;
 	uint64_t orders[MP_ORDERS]; /* present pages by the order of their folio */
 	uint64_t nodes[MP_NODES];
@@ -147,6 +153,7 @@ struct mp_vma {
 	uint32_t site;  /* that made the mapping; 0 unknown */
 	uint8_t growth; /* enum mp_fn inside which it was made, 0: outside any allocator call */
 	uint8_t op;     /* enum mp_op that made or last grew it, 0: there before attach */
+	bool hooked;    /* do_brk_flags or mmap_region was seen to do it */
 	uint64_t t_ns;
 };
 
@@ -156,7 +163,7 @@ struct mp_page {
 	uint64_t block; /* address of the lowest live block on it, 0: none */
 	uint32_t blocks;
 	uint32_t site, toucher;
-	int64_t fault_ns, alloc_ns; /* MP_UNKNOWN: not measured */
+	int64_t fault_ns, alloc_ns, page_ns; /* MP_UNKNOWN: not measured */
 	uint32_t gfp;
 	uint16_t node;
 	uint8_t zone, order, kind, by, state, source;
@@ -211,6 +218,8 @@ struct mp_loss {
 	uint64_t events_dropped, gaps, returns_missed, frees_lost, frees_unmatched;
 	uint64_t stacks_truncated, stacks_lost, programs_skipped, moved_unseen_pages;
 	int64_t module_mismatch_pages; /* MP_UNKNOWN without the module */
+	/* faults that mapped another page than they were given; MP_UNKNOWN: none was checked */
+	int64_t chain_mismatches;
 	uint64_t dropped[MP_DROP_MAX];
 };
 
@@ -234,6 +243,7 @@ struct mp_report {
 		uint64_t calls, bytes;
 	} tiers[MP_TIER_NR];
 	struct mp_loss loss;
+	uint64_t chain_checked; /* faults whose page was followed from the allocator to the entry */
 	struct mp_cost cost;
 	uint64_t first_ns, last_ns; /* times of the first and last event */
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The ledger: anonymous and zero pages of every address space, 40 bytes a page in leaves of 64, and
+ * The ledger: anonymous and zero pages of every address space, 48 bytes a page in leaves of 64, and
  * the way back from a PFN. A page that went leaves its time behind for a while, so that a reading
  * of the page table made before cannot bring it back.
  */
@@ -25,13 +25,14 @@ struct mp_page_rec {
 	uint64_t pfn;  /* 0: not known */
 	uint64_t t_ns; /* when it came */
 	uint32_t fault_ns, alloc_ns, gfp;
+	uint32_t page_ns; /* 0: not known */
 	uint32_t toucher; /* site */
 	uint16_t node;
 	uint8_t zone : 4, order : 4;
 	uint8_t kind, by, source, state;
 	uint8_t flags; /* enum mp_page_flag */
 };
-_Static_assert(sizeof(struct mp_page_rec) == 40, "bytes a page");
+_Static_assert(sizeof(struct mp_page_rec) == 48, "bytes a page");
 
 struct mp_ledger;
 

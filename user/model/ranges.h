@@ -31,6 +31,7 @@ struct mp_mapping {
 	uint8_t in_fn;  /* enum mp_fn: the allocator call it was made in; 0: outside any */
 	bool anon;      /* private and anonymous */
 	bool heap;      /* a block was handed out of it */
+	bool hooked;    /* the kernel's own function was seen to make or grow it */
 };
 
 struct mp_ranges {

@@ -103,6 +103,19 @@ static void add_array(uint64_t *to, const uint64_t *from, size_t n)
 		to[n] += from[n];
 }
 
+static void add_stages(struct mp_stages *to, const struct mp_stages *n)
+{
+	to->pcp += n->pcp;
+	to->refill += n->refill;
+	to->buddy += n->buddy;
+	to->staged += n->staged;
+	to->slow += n->slow;
+	to->pathed += n->pathed;
+	to->page_ns += n->page_ns;
+	to->whole_ns += n->whole_ns;
+	to->page_timed += n->page_timed;
+}
+
 static void add_site(struct mp_site *s, const struct mp_site_rec *rec)
 {
 	if (!s->calls)
@@ -117,12 +130,7 @@ static void add_site(struct mp_site *s, const struct mp_site_rec *rec)
 	s->untouched_bytes += rec->mapped_bytes; /* less what is resident, after the sweep */
 	s->fault_ns += rec->fault_ns;
 	s->alloc_ns += rec->alloc_ns;
-	s->pcp += rec->pcp;
-	s->refill += rec->refill;
-	s->buddy += rec->buddy;
-	s->staged += rec->staged;
-	s->page_ns += rec->page_ns;
-	s->page_timed += rec->page_timed;
+	add_stages(&s->stages, &rec->stages);
 	s->timed_faults += rec->timed_faults;
 	add_array(s->faults, rec->faults, MP_KIND_NR);
 	add_array(s->faults_by, rec->faults_by, MP_BY_NR);
@@ -276,6 +284,7 @@ static int fill_vma(struct mp_draft *d, struct box *box, struct mp_vma *out,
 		out->site = d->ids[map->site];
 		out->growth = map->in_fn;
 		out->op = map->op;
+		out->hooked = map->hooked;
 		out->t_ns = map->t_ns;
 	}
 	mp_tally__sum(&p->tally, out->start >> MP_PAGE_SHIFT,
@@ -321,6 +330,9 @@ static void fill_loss(struct mp_report *r, const struct mp_model *m)
 	const uint64_t *dropped = m->loss.dropped;
 
 	r->loss = m->loss;
+	r->chain_checked = m->chain_checked;
+	if (!m->chain_checked)
+		r->loss.chain_mismatches = MP_UNKNOWN;
 	r->loss.events_dropped = dropped[MP_DROP_RING];
 	/* calls whose return could not be told, for whatever reason */
 	r->loss.returns_missed =

@@ -263,6 +263,7 @@ static int mapped(struct mp_model *m, struct mp_process *p, struct mp_span s, bo
 		.t_ns = ev->h.ts_ns,
 		.flags = ev->op == MP_OP_MMAP ? ev->flags : 0,
 		.op = ev->op,
+		.hooked = ev->hooked,
 		.in_fn = in_allocator(ev) ? ev->in_fn : 0,
 		.anon = anon,
 	};

@@ -153,6 +153,7 @@ static void page(struct mp_json *j, const struct mp_page *p)
 	mp_json_number(j, "t_ns", p->t_ns);
 	mp_json_signed(j, "fault_ns", p->fault_ns);
 	mp_json_signed(j, "alloc_ns", p->alloc_ns);
+	mp_json_signed(j, "page_ns", p->page_ns);
 	mp_json_signed(j, "gfp", p->alloc_ns == MP_UNKNOWN ? MP_UNKNOWN : p->gfp);
 	mp_json_close(j, "}");
 }
@@ -249,23 +250,33 @@ static void histogram(struct mp_json *j, const char *name, const uint64_t *n, in
 	mp_json_close(j, "}");
 }
 
+/* A number told of @some faults: not known if they are none. */
+static void of_some(struct mp_json *j, const char *name, uint64_t n, uint64_t some)
+{
+	mp_json_signed(j, name, some ? mp_units_signed(n) : MP_UNKNOWN);
+}
+
 /* What nothing told of is not known; a site without faults has none. */
 static void page_alloc(struct mp_json *j, const struct mp_site *s, bool timed)
 {
-	const struct {
-		const char *name;
-		uint64_t n;
-	} stages[] = { { "pcp", s->pcp }, { "refill", s->refill }, { "buddy", s->buddy } };
+	const struct mp_stages *n = &s->stages;
 
 	mp_json_open(j, "page_alloc", "{");
-	for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++)
-		mp_json_signed(j, stages[i].name,
-			       s->staged ? mp_units_signed(stages[i].n) : MP_UNKNOWN);
-	mp_json_word(j, "slow", NULL); /* not told by any hook yet */
+	of_some(j, "pcp", n->pcp, n->staged);
+	of_some(j, "refill", n->refill, n->staged);
+	of_some(j, "buddy", n->buddy, n->staged);
+	mp_json_number(j, "staged_faults", n->staged);
+	of_some(j, "slow", n->slow, n->pathed);
+	mp_json_number(j, "pathed_faults", n->pathed);
 	mp_json_word(j, "reclaim_ns", NULL);
 	mp_json_word(j, "compact_ns", NULL);
 	mp_json_signed(j, "alloc_ns", timed ? mp_units_signed(s->alloc_ns) : MP_UNKNOWN);
-	mp_json_signed(j, "page_ns", s->page_timed ? mp_units_signed(s->page_ns) : MP_UNKNOWN);
+	/* the first touch split: whole = page + rest, of the same faults */
+	of_some(j, "page_ns", n->page_ns, n->page_timed);
+	of_some(j, "rest_ns", n->whole_ns > n->page_ns ? n->whole_ns - n->page_ns : 0,
+		n->page_timed);
+	of_some(j, "whole_ns", n->whole_ns, n->page_timed);
+	mp_json_number(j, "timed_faults", n->page_timed);
 	mp_json_close(j, "}");
 }
 
@@ -359,10 +370,19 @@ static void loss(struct mp_json *j, const struct mp_loss *l)
 	mp_json_number(j, "programs_skipped", l->programs_skipped);
 	mp_json_number(j, "moved_unseen_pages", l->moved_unseen_pages);
 	mp_json_signed(j, "module_mismatch_pages", l->module_mismatch_pages);
+	mp_json_signed(j, "chain_mismatches", l->chain_mismatches);
 	mp_json_open(j, "dropped", "{");
 	for (i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
 		mp_json_number(j, reasons[i], l->dropped[i]);
 	mp_json_close(j, "}");
+	mp_json_close(j, "}");
+}
+
+/* What was compared, so that a 0 among the losses says something. */
+static void checks(struct mp_json *j, const struct mp_report *r)
+{
+	mp_json_open(j, "checks", "{");
+	mp_json_number(j, "chain_faults", r->chain_checked);
 	mp_json_close(j, "}");
 }
 
@@ -416,6 +436,7 @@ static void report(struct mp_json *j, struct mp_symbols *sym, const struct mp_vi
 	mp_json_line(j);
 	tiers(j, r);
 	loss(j, &r->loss);
+	checks(j, r);
 	cost(j, &r->cost);
 	mp_json_close(j, "}");
 	mp_json_line(j);

@@ -137,6 +137,8 @@ void mp_text_loss(const struct mp_loss *loss, FILE *out)
 		  "returns without entry: calls under way at attach" },
 		{ loss->module_mismatch_pages > 0 ? loss->module_mismatch_pages : 0,
 		  "pages on which the kernel module disagrees" },
+		{ loss->chain_mismatches > 0 ? loss->chain_mismatches : 0,
+		  "faults that mapped another page than they were given" },
 	};
 	size_t i, shown = 0;
 

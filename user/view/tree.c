@@ -111,6 +111,14 @@ static const char *op_name(int op)
 	return "a system call";
 }
 
+/* The kernel's function behind it, where that is hooked itself. */
+static const char *hook_name(const struct mp_vma *v)
+{
+	if (!v->hooked)
+		return "";
+	return v->op == MP_OP_BRK ? " (do_brk_flags)" : " (mmap_region)";
+}
+
 /* Which call reserved the addresses. */
 static void draw_growth(struct tree *t)
 {
@@ -126,8 +134,8 @@ static void draw_growth(struct tree *t)
 			continue;
 		}
 		by = mp_label_site(t->r, v->site, t->sym, 0);
-		line(t, "0x%" PRIx64 ": %s%s%s, called by %s, %s after tracing began", v->start,
-		     op_name(v->op), v->growth ? " inside " : "",
+		line(t, "0x%" PRIx64 ": %s%s%s%s, called by %s, %s after tracing began", v->start,
+		     op_name(v->op), hook_name(v), v->growth ? " inside " : "",
 		     v->growth ? mp_fn_name(v->growth) : "", by.s,
 		     duration(v->t_ns > t->r->first_ns ? v->t_ns - t->r->first_ns : 0).s);
 	}
@@ -176,6 +184,31 @@ static void draw_touch(struct tree *t)
 	}
 }
 
+static void draw_stages(struct tree *t, const struct mp_stages *n)
+{
+	if (n->staged)
+		line(t,
+		     "of %" PRIu64 " allocations: %" PRIu64 " from the per-CPU list, %" PRIu64
+		     " after refilling it, %" PRIu64 " straight from the buddy lists",
+		     n->staged, n->pcp, n->refill, n->buddy);
+	if (n->pathed)
+		line(t, "of %" PRIu64 " allocations: %" PRIu64 " by the slow path", n->pathed,
+		     n->slow);
+}
+
+/* The first touch where the page allocator itself is hooked. */
+static void draw_split(struct tree *t, const struct mp_stages *n)
+{
+	uint64_t rest = n->whole_ns > n->page_ns ? n->whole_ns - n->page_ns : 0;
+
+	if (n->page_timed)
+		line(t,
+		     "a first touch that was given a page took %s on average: page allocator %s, "
+		     "rest %s",
+		     duration(n->whole_ns / n->page_timed).s,
+		     duration(n->page_ns / n->page_timed).s, duration(rest / n->page_timed).s);
+}
+
 static void draw_allocator(struct tree *t)
 {
 	const struct mp_site *s = t->site;
@@ -197,11 +230,7 @@ static void draw_allocator(struct tree *t)
 		list(text, sizeof(text), name, t->path.zones[i]);
 	}
 	line(t, "%s", *text ? text : "no page present");
-	if (s->staged)
-		line(t,
-		     "of %" PRIu64 " allocations: %" PRIu64 " from the per-CPU list, %" PRIu64
-		     " after refilling it, %" PRIu64 " straight from the buddy lists",
-		     s->staged, s->pcp, s->refill, s->buddy);
+	draw_stages(t, &s->stages);
 	if (!s->timed_faults) {
 		line(t, "no fault was timed");
 		return;
@@ -210,6 +239,7 @@ static void draw_allocator(struct tree *t)
 	line(t, "a fault took %s on average%s%s%s", duration(s->fault_ns / s->timed_faults).s,
 	     s->alloc_ns ? ", " : "", s->alloc_ns ? mp_units_percent(share).s : "",
 	     s->alloc_ns ? " of it until the page left the allocator" : "");
+	draw_split(t, &s->stages);
 }
 
 static void draw_example(const struct tree *t, const struct mp_page *p)
