@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* mallocpath doctor: what this kernel and this process allow, and what each gap costs. */
 #include <errno.h>
-#include <stdint.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,18 +9,36 @@
 #include <sys/utsname.h>
 
 #include "cli/run.h"
+#include "collect/exercise.h"
 
-static void print_kernel(struct mp_kernel *k)
+/* @silent: the last hook that is set and yet did not fire. */
+static void print_stages(struct mp_kernel *k, const char **silent)
+{
+	printf("%-20s %-22s %-10s %6s  %s\n", "stage", "kernel function", "by", "hits", "hook");
+	for (const struct mp_stage *st = mp_kernel_stages(k); st->stage; st++) {
+		bool counted = st->hit != MP_HIT_NONE && st->how[0] != '-';
+		uint64_t hits = counted ? mp_kernel_hits(k, st->hit) : 0;
+		char text[24] = "-";
+
+		if (counted)
+			snprintf(text, sizeof(text), "%" PRIu64, hits);
+		if (counted && !hits)
+			*silent = st->wanted;
+		printf("%-20s %-22s %-10s %6s  %s\n", st->stage, st->wanted[0] ? st->wanted : "-",
+		       st->how, text, st->hook);
+		if (st->gap[0])
+			printf("%-20s   not seen: %s\n", "", st->gap);
+	}
+}
+
+static void print_kernel(struct mp_kernel *k, const char **silent)
 {
 	struct utsname u;
 
 	uname(&u);
-	printf("kernel %s; faults by the %s row\n\n", u.release, mp_row_name(k->rows.row));
-	for (const struct mp_stage *st = mp_kernel_stages(k); st->stage; st++) {
-		printf("%-20s %s\n", st->stage, st->hook);
-		if (st->gap[0])
-			printf("%-20s   not seen: %s\n", "", st->gap);
-	}
+	printf("kernel %s; faults by the %s row; hits of a small malloc workload of our own\n\n",
+	       u.release, mp_row_name(k->rows.row));
+	print_stages(k, silent);
 	printf("\nwalk calibrated: direct map at 0x%llx, %u-level tables, struct page array at "
 	       "0x%llx, zero page PFN %llu\n",
 	       (unsigned long long)k->set.page_offset, k->set.levels,
@@ -75,11 +93,22 @@ static int without_target(const struct mp_options *o, struct mp_err *err)
 {
 	struct mp_kernel k;
 	int rc = mp_kernel_open(&k, 1 << 20, false, o->row, err);
+	const char *silent = NULL;
 
 	if (rc)
 		return rc;
-	print_kernel(&k);
+	rc = mp_exercise(&k, err);
+	if (!rc)
+		print_kernel(&k, &silent);
 	mp_kernel_close(&k);
+	if (!rc && silent)
+		rc = mp_fail(
+			err, MP_EXIT_LACKS, ENOENT,
+			"the hook for %s is set, but it did not fire in a workload that passes "
+			"it: try another --fault-source",
+			silent);
+	if (rc)
+		return rc;
 	printf("\nnothing essential is missing; try: mallocpath -p PID\n");
 	return 0;
 }
