@@ -2,6 +2,7 @@
 #
 #   make                  build/mallocpath and the tests' programs
 #   make check            unit and command line tests
+#   make kmod             build/kmod/RELEASE/mallocpath.ko (KDIR: the kernel's build directory)
 #   make bench            what tracing costs, beside libbpf-tools' memleak
 #   make install          DESTDIR, prefix (/usr/local), bindir, mandir, docdir
 #   make clean            removes build/
@@ -206,6 +207,19 @@ list-fuzz:
 
 check: all tests
 	$(Q)scripts/check --no-setup --layer unit --layer house --layer golden --layer cli
+
+# --- the kernel module. The kernel's build writes beside the sources, so it is given a copy of them.
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+kmod_sources := Kbuild $(wildcard kmod/*.[ch])
+
+.PHONY: kmod
+kmod:
+	$(Q)release=$$(cat '$(KDIR)/include/config/kernel.release') && \
+		dir='$(abspath $(BUILD))/kmod/'$$release && mkdir -p "$$dir/kmod" && \
+		cp --preserve=timestamps Kbuild "$$dir/" && \
+		cp --preserve=timestamps $(filter kmod/%,$(kmod_sources)) "$$dir/kmod/" && \
+		$(MAKE) -C '$(KDIR)' M="$$dir" W=1 modules && ls "$$dir/mallocpath.ko"
 
 bench: all benches
 	$(Q)scripts/bench
