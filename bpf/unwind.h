@@ -20,7 +20,7 @@
 
 /*
  * How to find the CFA (the caller's rsp after its call returned). The return address lies at
- * CFA - 8 in RSP, RBP, DEREF and PLT.
+ * CFA - 8 in RSP, RBP, DEREF, PLT and SAVED.
  */
 enum mp_unwind_kind {
 	MP_UNWIND_NONE = 0,        /* no unwind information: not in a function the object knows */
@@ -31,41 +31,53 @@ enum mp_unwind_kind {
 	MP_UNWIND_SIGNAL = 5,      /* rsp points at the ucontext of an rt_sigframe */
 	MP_UNWIND_END = 6,         /* outermost: there is no return address */
 	MP_UNWIND_UNSUPPORTED = 7, /* there is a rule, this form cannot hold it */
+	MP_UNWIND_SAVED = 8, /* CFA = *(rsp + offset) + 8, offset signed: OpenSSL's assembly */
+	MP_UNWIND_KINDS,
 };
 
-/* A rule: bits 0-2 kind, 3-17 offset in words of 8 bytes, 18-31 where the caller's rbp is. */
-#define MP_UNWIND_WORDS_MAX 32767
-#define MP_UNWIND_RBP_MAX   16383
-/* What is added to the fields of DEREF, whose offsets are from rbp and have a sign. */
-#define MP_UNWIND_WORDS_BIAS             16384
-#define MP_UNWIND_RBP_BIAS               8192
-#define MP_UNWIND_RULE(kind, words, rbp) ((__u32)(kind) | (__u32)(words) << 3 | (__u32)(rbp) << 18)
+/*
+ * A rule: bits 0-3 kind, 4-24 offset in words of 8 bytes, 25-31 where the caller's rbp is. Frames of
+ * a MiB exist (redis-server), rbp is saved within ten words of the CFA (30 million rows of Debian).
+ */
+#define MP_UNWIND_WORDS_SHIFT 4
+#define MP_UNWIND_RBP_SHIFT   25
+#define MP_UNWIND_WORDS_MAX   ((1 << (MP_UNWIND_RBP_SHIFT - MP_UNWIND_WORDS_SHIFT)) - 1)
+#define MP_UNWIND_RBP_MAX     ((1 << (32 - MP_UNWIND_RBP_SHIFT)) - 1)
+/* What is added to a field whose value has a sign. */
+#define MP_UNWIND_WORDS_BIAS (1 << 20)
+#define MP_UNWIND_RBP_BIAS   (1 << 6)
+#define MP_UNWIND_RULE(kind, words, rbp)                           \
+	((__u32)(kind) | (__u32)(words) << MP_UNWIND_WORDS_SHIFT | \
+	 (__u32)(rbp) << MP_UNWIND_RBP_SHIFT)
 
 static inline __u32 mp_unwind_kind(__u32 rule)
 {
-	return rule & 7;
+	return rule & ((1 << MP_UNWIND_WORDS_SHIFT) - 1);
 }
 
 static inline __u32 mp_unwind_words(__u32 rule)
 {
-	return rule >> 3 & MP_UNWIND_WORDS_MAX;
+	return rule >> MP_UNWIND_WORDS_SHIFT & MP_UNWIND_WORDS_MAX;
 }
 
-/* Bytes to add to rsp or rbp; of DEREF, RSP and RBP. */
+/* Bytes to add to rsp or rbp; of RSP, RBP, DEREF and SAVED. */
 static inline __s64 mp_unwind_offset(__u32 rule)
 {
+	__u32 kind = mp_unwind_kind(rule);
 	__s64 words = mp_unwind_words(rule);
 
-	return 8 * (mp_unwind_kind(rule) == MP_UNWIND_DEREF ? words - MP_UNWIND_WORDS_BIAS : words);
+	if (kind == MP_UNWIND_DEREF || kind == MP_UNWIND_SAVED)
+		words -= MP_UNWIND_WORDS_BIAS;
+	return 8 * words;
 }
 
 /* 0: the caller's rbp is still in rbp. */
 static inline __u32 mp_unwind_rbp(__u32 rule)
 {
-	return rule >> 18;
+	return rule >> MP_UNWIND_RBP_SHIFT;
 }
 
-/* Where it was saved otherwise: bytes to add to the CFA, for DEREF to rbp. */
+/* Where it was saved otherwise: bytes to add to the CFA, for DEREF to rbp as it is here. */
 static inline __s64 mp_unwind_rbp_offset(__u32 rule)
 {
 	__s64 words = mp_unwind_rbp(rule);
