@@ -3,6 +3,7 @@
  * Page faults where neither fentry nor kprobes are to be had: the exception's tracepoint is the
  * start, the software event PAGE_FAULTS_MIN/MAJ is the end. That event fires in mm_account_fault()
  * (mm/memory.c), once a completed fault, after the entry is set; it is blind to get_user_pages.
+ * It is also the end in the fentry row of kernels that preempt programs on fexit.
  */
 #include "fault.bpf.h"
 

@@ -67,16 +67,16 @@ static __always_inline int fault_enter(u64 vma_at, u64 addr, u32 flags, struct m
 {
 	struct vm_area_struct *vma = (void *)vma_at;
 	struct mm_struct *mm = BPF_CORE_READ(vma, vm_mm);
-	u32 owner = owner_of(mm);
-	struct mp_thread *t;
+	struct mp_thread *t = mp_thread_get();
+	u32 owner;
 
-	if (!owner)
-		return 0;
-	t = mp_thread_make();
-	if (!t)
-		return 0;
 	/* tried again after VM_FAULT_RETRY: still the same fault */
-	if (t->in_fault && t->fault_mm == (u64)mm && !((t->fault_addr ^ addr) >> MP_PAGE_SHIFT))
+	if (t && t->in_fault && t->fault_mm == (u64)mm &&
+	    !((t->fault_addr ^ addr) >> MP_PAGE_SHIFT))
+		return 0;
+	owner = owner_of(mm);
+	t = owner ? mp_thread_make() : NULL;
+	if (!t)
 		return 0;
 	mp_hit(MP_HIT_HANDLE_MM_FAULT);
 	t->fault_mm = (u64)mm;
@@ -133,10 +133,17 @@ int mp_hmf_ret(u64 *ctx)
 
 /*
  * Programs on fentry can be preempted, and are then skipped for whoever runs on that CPU meanwhile.
- * The second of each pair finds nothing left to do, except then.
+ * The second and the third find nothing left to do, except then. (The end is safer: the software
+ * event of bpf/fault.bpf.c comes first, and cannot be preempted.)
  */
 SEC("?fentry/handle_mm_fault")
 int mp_hmf_ent_2(u64 *ctx)
+{
+	return fault_enter(arg(ctx, 0), ctx[1], ctx[2], (void *)arg(ctx, 3));
+}
+
+SEC("?fentry/handle_mm_fault")
+int mp_hmf_ent_3(u64 *ctx)
 {
 	return fault_enter(arg(ctx, 0), ctx[1], ctx[2], (void *)arg(ctx, 3));
 }

@@ -153,12 +153,34 @@ static int attach_ends(struct mp_kernel *k, struct mp_err *err)
 	return attach_raw(k, &k->skel->progs.mp_signal, 1, err);
 }
 
+/*
+ * Whether the kernel takes the CPU from a task in the middle of a BPF program: with preemption "full"
+ * or "lazy", which is told in brackets here. Where it is not told it is assumed.
+ */
+static bool may_preempt(void)
+{
+	FILE *f = fopen("/sys/kernel/debug/sched/preempt", "re");
+	char text[128] = "";
+
+	if (!f)
+		return true;
+	if (!fgets(text, sizeof(text), f))
+		text[0] = 0;
+	fclose(f);
+	return !strstr(text, "(none)") && !strstr(text, "(voluntary)");
+}
+
 static int attach_row(struct mp_kernel *k, struct mp_err *err)
 {
 	struct bpf_program *starts[] = { k->skel->progs.mp_fault_user,
 					 k->skel->progs.mp_fault_kernel };
 	int rc;
 
+	if (k->rows.row == MP_ROW_FENTRY && may_preempt()) {
+		rc = attach_faults(k, err);
+		if (rc)
+			return rc;
+	}
 	if (k->rows.row != MP_ROW_TRACEPOINT)
 		return mp_rows_attach(&k->rows, k->skel->obj, keep_row_link, k, err);
 	rc = attach_faults(k, err);
@@ -369,9 +391,10 @@ static uint64_t dropped_for(struct mp_kernel *k, enum mp_drop reason)
 }
 
 /*
- * Whether a run that the kernel skipped is a loss. Of those not named here there either are two, and
- * what one misses the other one gets (bpf/page.bpf.c, bpf/hooks.bpf.c), or they add a detail that is
- * then told as not known; and what an interrupt allocates is no page of a fault.
+ * Whether a run that the kernel skipped is a loss. Of those not named here there either are more than
+ * one, and what one misses another gets (bpf/page.bpf.c, bpf/hooks.bpf.c), or they add a detail that is
+ * then told as not known (a slow path at worst as none); and what an interrupt allocates is no page of
+ * a fault.
  */
 static bool is_missed(const struct mp_kernel *k, const struct bpf_program *prog)
 {

@@ -10,7 +10,7 @@
 #include "../bpf/shared.h"
 
 #define NAMES 4
-#define PROGS 5
+#define PROGS 6
 
 /*
  * The names a function has had, newest first:
@@ -26,7 +26,7 @@ static const struct {
 } table[MP_HOOKS] = {
 	{ "handle_mm_fault",
 	  { "handle_mm_fault" },
-	  { "mp_hmf_ent", "mp_hmf_ret", "mp_hmf_ent_2", "mp_hmf_ret_2" },
+	  { "mp_hmf_ent", "mp_hmf_ret", "mp_hmf_ent_2", "mp_hmf_ret_2", "mp_hmf_ent_3" },
 	  { "mp_hmf_kent", "mp_hmf_kret" },
 	  MP_HIT_HANDLE_MM_FAULT },
 	{ "do_anonymous_page",
