@@ -246,8 +246,11 @@ static void scenario_zero_written(void)
 	touch(zero_block, MIB / 2);
 	truth_expect(truth_at(zero_block) + TRUTH_PAGE, MIB / 2, "cow|thp", "user", "fault");
 	touch(zero_map, MIB / 4);
-	/* the huge zero page is replaced by a huge page (7.2) or by small ones */
+	/* the huge zero page is replaced by a huge page (7.2), all of it, or by small ones */
 	truth_expect(truth_at(zero_map), MIB / 4, "cow|thp", "user", "fault");
+	truth_expect(truth_at(zero_map) + MIB / 4, MIB - MIB / 4, "zero|thp", "user", "fault");
+	truth_expect(truth_at(zero_block) + MIB / 2 + TRUTH_PAGE, MIB / 2 - TRUTH_PAGE, "zero|thp",
+		     "user", "fault");
 }
 
 static void scenario_readsys(void)
