@@ -31,6 +31,8 @@ struct mp_options {
 	struct mp_failif fail_if[8];
 	size_t nr_fail_if;
 	bool failed; /* one of them held */
+	const char *debug_dirs[16];
+	size_t nr_debug_dirs;
 };
 
 struct mp_command {

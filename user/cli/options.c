@@ -26,6 +26,7 @@ enum {
 	OPT_RING,
 	OPT_SITE,
 	OPT_FAIL_IF,
+	OPT_DEBUG_DIR,
 };
 
 static const struct argp_option target_options[] = {
@@ -54,6 +55,8 @@ static const struct argp_option view_options[] = {
 	{ "blocks", OPT_BLOCKS, NULL, 0, "json: one row a block", 2 },
 	{ "fail-if", OPT_FAIL_IF, "CONDITION", 0,
 	  "exit with 1 if it holds, e.g. 'site_coverage<0.9'; can be repeated", 2 },
+	{ "debug-dir", OPT_DEBUG_DIR, "DIR[:DIR]", 0,
+	  "look here too for separate debug files; can be repeated", 2 },
 	{ "quiet", 'q', NULL, 0, "only errors on standard error", 3 },
 	{ "verbose", 'v', NULL, 0, "say more; -vv: also the library and the BPF verifier", 3 },
 	{}
@@ -154,6 +157,11 @@ static error_t parse_view(int key, char *arg, struct argp_state *st, struct mp_o
 		if (mp_failif_parse(arg, &o->fail_if[o->nr_fail_if++]))
 			argp_error(st, "--fail-if %s: METRIC<NUMBER or METRIC>NUMBER; metrics: %s",
 				   arg, mp_failif_metrics());
+		return 0;
+	case OPT_DEBUG_DIR:
+		if (o->nr_debug_dirs == sizeof(o->debug_dirs) / sizeof(o->debug_dirs[0]))
+			argp_error(st, "--debug-dir can be given at most 16 times");
+		o->debug_dirs[o->nr_debug_dirs++] = arg;
 		return 0;
 	case OPT_SITE:
 		o->view_opts.site = parse_count(st, "--site", arg);

@@ -237,6 +237,26 @@ static void judge(struct mp_options *o, const struct mp_report *r)
 	}
 }
 
+/* NULL, with no names: there is no memory. */
+static struct mp_symbols *open_symbols(const struct mp_options *o)
+{
+	struct mp_symbols *sym = mp_symbols__new();
+
+	for (size_t i = 0; sym && i < o->nr_debug_dirs; i++)
+		mp_symbols__debug_dir(sym, o->debug_dirs[i]);
+	if (sym && !o->file)
+		mp_symbols__use_jit_maps(sym);
+	return sym;
+}
+
+static void say_trouble(const struct mp_options *o, struct mp_symbols *sym)
+{
+	struct mp_err err;
+
+	if (sym && !o->quiet && mp_symbols__trouble(sym, &err))
+		fprintf(stderr, "mallocpath: %s\n", err.text);
+}
+
 int mp_print_report(struct mp_options *o, struct mp_model *m, struct mp_loss *loss,
 		    struct mp_err *err)
 {
@@ -256,9 +276,10 @@ int mp_print_report(struct mp_options *o, struct mp_model *m, struct mp_loss *lo
 		mp_report__free(r);
 		return -EIO;
 	}
-	sym = mp_symbols__new();
+	sym = open_symbols(o);
 	rc = close_out(f, o->out, o->view->print(r, sym, &o->view_opts, f), err);
 	judge(o, r);
+	say_trouble(o, sym);
 	mp_symbols__free(sym);
 	mp_report__free(r);
 	return rc;

@@ -2,21 +2,25 @@
 #include "symbol/object.h"
 
 #include <dwarf.h>
+#include <elfutils/libdwelf.h>
 #include <elfutils/libdwfl.h>
-#include <errno.h>
 #include <gelf.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "symbol/demangle.h"
+#include "symbol/unit.h"
 
-/* Bounds for hostile files; an unstripped browser has a million functions and 50000 units. */
+/* Bounds for hostile files; an unstripped browser has a million functions. */
 #define MAX_FUNCTIONS (4U << 20)
-#define MAX_RANGES    (4U << 20)
 /* Steps back from the nearest symbol to one that spans the address; more only in made-up files. */
 #define MAX_BACK 64
+/* Debug files looked at for one object */
+#define MAX_CANDIDATES 32
 
 struct function {
 	uint64_t start, end; /* as libdwfl counts addresses, [start, end) */
@@ -25,59 +29,158 @@ struct function {
 	uint8_t bind;
 };
 
-struct range { /* of a compilation unit */
-	uint64_t start, end;
-	Dwarf_Die cu;
-};
-
 struct mp_names {
 	Dwfl_Callbacks callbacks;
 	Dwfl *dwfl;
 	Dwfl_Module *mod;
-	char *debug_path;
+	mp_debug_fn *find;
+	void *find_ctx;
+	int debug_fd; /* of @debug, the separate debug file; -1 and NULL: none */
+	Elf *debug;
 	struct function *functions; /* by start; of equal ones the best name only */
 	size_t nr_functions;
-	struct range *ranges; /* by start, disjoint in sane files */
-	size_t nr_ranges;
-	bool indexed, ranged;
+	bool indexed, united;
+	struct mp_units *units;
+	char *made[2 * MP_FRAMES_MAX]; /* names and paths of the last answer */
+	size_t nr_made;
 };
 
+/* ---- separate debug files ------------------------------------------------------------------ */
+
+static bool same_id(const struct mp_debug_need *need, int fd, bool *differs)
+{
+	Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
+	const void *id;
+	ssize_t len = elf ? dwelf_elf_gnu_build_id(elf, &id) : -1;
+	bool same = false;
+
+	*differs = false;
+	if (len > 0 && need->id_len) {
+		same = (size_t)len == need->id_len && !memcmp(id, need->id, need->id_len);
+		*differs = !same;
+	}
+	elf_end(elf);
+	return same;
+}
+
+static bool same_crc(const struct mp_debug_need *need, int fd)
+{
+	static uint8_t buf[65536];
+	uLong crc = crc32(0, NULL, 0);
+	off_t at = 0;
+	ssize_t n;
+
+	while ((n = pread(fd, buf, sizeof(buf), at)) > 0) {
+		crc = crc32(crc, buf, (uInt)n);
+		at += n;
+	}
+	return !n && crc == need->crc;
+}
+
 /*
- * The standard search asks debuginfod servers last, if the environment names any. A tracer must not
- * go to the network on its own, so they are hidden from it; the environment itself is kept, for the
- * command we may start inherits it.
+ * The build id says that both are of one build, also where a tool changed the debug file after its
+ * checksum was taken; the checksum counts where one of them has no build id.
+ */
+static bool belongs(const struct mp_debug_need *need, int fd)
+{
+	bool differs;
+
+	if (same_id(need, fd, &differs))
+		return true;
+	return !differs && need->has_crc && same_crc(need, fd);
+}
+
+static int find_file(struct mp_names *n, struct mp_debug_need *need)
+{
+	int fd = -1;
+
+	for (need->index = 0; n->find && need->index < MAX_CANDIDATES; need->index++) {
+		fd = n->find(n->find_ctx, need);
+		if (fd < 0 || belongs(need, fd))
+			return fd;
+		close(fd);
+	}
+	return -1;
+}
+
+/* What dwz left to a common file: its name and build id, from the object's or the debug file's. */
+static bool get_alt(Elf *elf, const char *name, struct mp_debug_need *need)
+{
+	Elf_Scn *scn = NULL;
+	size_t strings, len;
+	GElf_Shdr sh;
+	const char *title;
+	Elf_Data *d;
+
+	if (!elf || elf_getshdrstrndx(elf, &strings))
+		return false;
+	while ((scn = elf_nextscn(elf, scn))) {
+		if (!gelf_getshdr(scn, &sh) || !(title = elf_strptr(elf, strings, sh.sh_name)) ||
+		    strcmp(title, ".gnu_debugaltlink"))
+			continue;
+		d = elf_rawdata(scn, NULL);
+		len = d && d->d_buf ? strnlen(d->d_buf, d->d_size) : 0;
+		if (!d || len == d->d_size || strcmp(d->d_buf, name))
+			return false;
+		need->kind = MP_NEED_ALT;
+		need->id_len = d->d_size - len - 1;
+		need->id = (const uint8_t *)d->d_buf + len + 1;
+		return need->id_len && need->id_len <= MP_BUILD_ID_MAX;
+	}
+	return false;
+}
+
+/*
+ * libdwfl asks for the object's debug file, and then for the alternate one of what has the DWARF,
+ * with nothing but a name. Files are the tool's to open: nothing is looked for from here.
  */
 static int find_debuginfo(Dwfl_Module *mod, void **userdata, const char *modname, Dwarf_Addr base,
 			  const char *file_name, const char *debuglink_file,
 			  GElf_Word debuglink_crc, char **debuginfo_file_name)
 {
-	static const char servers[] = "DEBUGINFOD_URLS";
-	const char *value = getenv(servers);
-	char *keep = value ? strdup(value) : NULL;
-	int fd;
+	struct mp_names *n = *userdata;
+	struct mp_debug_need need = {
+		.name = debuglink_file ? debuglink_file : "",
+		.crc = debuglink_crc,
+		.has_crc = debuglink_file != NULL,
+	};
+	GElf_Addr bias, vaddr;
+	const uint8_t *id;
+	int len, fd;
 
-	if (value && !keep)
+	(void)modname, (void)base, (void)file_name;
+	*debuginfo_file_name = NULL;
+	if (!n)
 		return -1;
-	unsetenv(servers);
-	fd = dwfl_standard_find_debuginfo(mod, userdata, modname, base, file_name, debuglink_file,
-					  debuglink_crc, debuginfo_file_name);
-	if (keep)
-		setenv(servers, keep, 1);
-	free(keep);
+	if (!debuglink_crc && (get_alt(n->debug, need.name, &need) ||
+			       get_alt(dwfl_module_getelf(mod, &bias), need.name, &need))) {
+		need.has_crc = false;
+		return find_file(n, &need);
+	}
+	len = dwfl_module_build_id(mod, &id, &vaddr);
+	if (len > 0 && len <= MP_BUILD_ID_MAX) {
+		need.id = id;
+		need.id_len = (size_t)len;
+	}
+	fd = need.id_len || need.has_crc ? find_file(n, &need) : -1;
+	if (fd >= 0 && !n->debug && (n->debug_fd = dup(fd)) >= 0)
+		n->debug = elf_begin(n->debug_fd, ELF_C_READ, NULL);
 	return fd;
 }
 
-struct mp_names *mp_names__open(int fd, const char *path, const char *debug_path)
+struct mp_names *mp_names__open(int fd, const char *path, mp_debug_fn *find, void *ctx)
 {
 	struct mp_names *n = calloc(1, sizeof(*n));
+	void **userdata;
 
 	if (!n)
 		goto fail;
-	n->debug_path = strdup(debug_path);
+	n->find = find;
+	n->find_ctx = ctx;
+	n->debug_fd = -1;
 	n->callbacks.find_debuginfo = find_debuginfo;
 	n->callbacks.section_address = dwfl_offline_section_address;
-	n->callbacks.debuginfo_path = &n->debug_path;
-	n->dwfl = n->debug_path ? dwfl_begin(&n->callbacks) : NULL;
+	n->dwfl = dwfl_begin(&n->callbacks);
 	if (!n->dwfl)
 		goto fail;
 	dwfl_report_begin(n->dwfl);
@@ -85,6 +188,8 @@ struct mp_names *mp_names__open(int fd, const char *path, const char *debug_path
 	if (!n->mod)
 		goto fail;
 	dwfl_report_end(n->dwfl, NULL, NULL);
+	dwfl_module_info(n->mod, &userdata, NULL, NULL, NULL, NULL, NULL, NULL);
+	*userdata = n;
 	return n;
 fail:
 	close(fd);
@@ -92,17 +197,26 @@ fail:
 	return NULL;
 }
 
+static void forget_made(struct mp_names *n)
+{
+	while (n->nr_made)
+		free(n->made[--n->nr_made]);
+}
+
 void mp_names__close(struct mp_names *n)
 {
 	if (!n)
 		return;
+	forget_made(n);
 	for (size_t i = 0; i < n->nr_functions; i++)
 		free(n->functions[i].plain);
 	free(n->functions);
-	free(n->ranges);
+	mp_units__free(n->units);
 	if (n->dwfl)
 		dwfl_end(n->dwfl);
-	free(n->debug_path);
+	elf_end(n->debug);
+	if (n->debug_fd >= 0)
+		close(n->debug_fd);
 	free(n);
 }
 
@@ -216,91 +330,95 @@ static const char *plain_name(struct function *f)
 	return f->plain ? f->plain : f->name;
 }
 
-/* ---- lines --------------------------------------------------------------------------------- */
+/* ---- lines and inlined calls ---------------------------------------------------------------- */
 
-static int by_range(const void *p, const void *q)
+static bool find_scope(struct mp_names *n, uint64_t addr, struct mp_scope *scope)
 {
-	const struct range *a = p, *b = q;
-
-	return (a->start > b->start) - (a->start < b->start);
-}
-
-static bool add_range(struct mp_names *n, uint64_t start, uint64_t end, const Dwarf_Die *cu)
-{
-	if (start >= end)
-		return true;
-	if (n->nr_ranges >= MAX_RANGES)
-		return false;
-	if (!(n->nr_ranges & (n->nr_ranges - 1))) {
-		size_t room = n->nr_ranges ? n->nr_ranges * 2 : 1;
-		struct range *list = reallocarray(n->ranges, room, sizeof(*list));
-
-		if (!list)
-			return false;
-		n->ranges = list;
-	}
-	n->ranges[n->nr_ranges++] = (struct range){ start, end, *cu };
-	return true;
-}
-
-/* clang writes no .debug_aranges, which is what libdw finds units by: ask each unit instead. */
-static void index_ranges(struct mp_names *n)
-{
-	Dwarf_Die *cu = NULL;
 	Dwarf_Addr bias;
-
-	n->ranged = true;
-	while ((cu = dwfl_module_nextcu(n->mod, cu, &bias))) {
-		Dwarf_Addr base, start, end;
-		ptrdiff_t at = 0;
-
-		while ((at = dwarf_ranges(cu, at, &base, &start, &end)) > 0)
-			if (!add_range(n, start + bias, end + bias, cu))
-				return;
-	}
-	if (n->nr_ranges)
-		qsort(n->ranges, n->nr_ranges, sizeof(*n->ranges), by_range);
-}
-
-static struct range *find_range(struct mp_names *n, uint64_t addr)
-{
-	size_t lo = 0, hi;
-
-	if (!n->ranged)
-		index_ranges(n);
-	hi = n->nr_ranges;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (n->ranges[mid].start <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo && addr < n->ranges[lo - 1].end ? &n->ranges[lo - 1] : NULL;
-}
-
-static void find_line(struct mp_names *n, uint64_t addr, struct mp_symbol *out)
-{
-	Dwfl_Line *line;
-	struct range *r;
-	Dwarf_Addr bias;
-	Dwarf_Line *dl;
 
 	if (!dwfl_module_getdwarf(n->mod, &bias))
-		return;
-	line = dwfl_module_getsrc(n->mod, addr);
+		return false;
+	if (!n->united)
+		n->units = mp_units__new(n->mod);
+	n->united = true;
+	return n->units && mp_units__find(n->units, addr, scope);
+}
+
+/* @scope: NULL if no unit spans it */
+static void find_line(struct mp_names *n, uint64_t addr, struct mp_scope *scope,
+		      struct mp_symbol *out)
+{
+	Dwfl_Line *line = dwfl_module_getsrc(n->mod, addr);
+	Dwarf_Line *dl;
+
 	if (line) {
 		out->file = dwfl_lineinfo(line, NULL, &out->line, NULL, NULL, NULL);
 		return;
 	}
-	r = find_range(n, addr);
-	dl = r ? dwarf_getsrc_die(&r->cu, addr - bias) : NULL;
+	dl = scope ? dwarf_getsrc_die(&scope->unit, addr - scope->bias) : NULL;
 	if (!dl)
 		return;
 	out->file = dwarf_linesrc(dl, NULL, NULL);
 	if (dwarf_lineno(dl, &out->line))
 		out->line = 0;
+}
+
+/* Keeps @made (NULL: there is none) until the next answer; else what it was made of will do. */
+static const char *keep(struct mp_names *n, char *made, const char *of)
+{
+	if (!made || n->nr_made == sizeof(n->made) / sizeof(n->made[0])) {
+		free(made);
+		return of;
+	}
+	n->made[n->nr_made++] = made;
+	return made;
+}
+
+static const char *plain(struct mp_names *n, const char *name)
+{
+	return name ? keep(n, mp_demangle(name), name) : NULL;
+}
+
+/* Compilers tell a file relative to where they ran. */
+static const char *whole_path(struct mp_names *n, const char *file, Dwarf_Die *unit)
+{
+	Dwarf_Attribute attr;
+	const char *dir;
+	char *path;
+
+	if (!file || file[0] == '/' || !unit)
+		return file;
+	dir = dwarf_formstring(dwarf_attr(unit, DW_AT_comp_dir, &attr));
+	if (!dir || asprintf(&path, "%s/%s", dir, file) < 0)
+		return file;
+	return keep(n, path, file);
+}
+
+/* A part the compiler split off or copied: the linker's name is the source's and a suffix. */
+static bool part_of(const char *symbol, const char *name)
+{
+	size_t len = strlen(name);
+
+	return !strncmp(symbol, name, len) && symbol[len] == '.';
+}
+
+/*
+ * The function that is there: as the symbol table has it, for that has the public one of several
+ * names, unless this is a part of what DWARF names.
+ */
+static void name_function(struct mp_names *n, uint64_t addr, struct mp_scope *scope,
+			  struct mp_symbol *out)
+{
+	struct function *f = find_function(n, addr);
+	const char *die = scope && scope->has_function ? mp_die_name(&scope->function) : NULL;
+
+	if (f) {
+		out->function = die && part_of(f->name, die) ? plain(n, die) : plain_name(f);
+		out->into = addr - f->start;
+	} else if (die) {
+		out->function = plain(n, die);
+		out->into = addr - scope->start;
+	}
 }
 
 /* ---- both ---------------------------------------------------------------------------------- */
@@ -329,19 +447,26 @@ static bool to_addr(const struct mp_names *n, uint64_t offset, uint64_t *addr)
 	return found;
 }
 
-int mp_names__find(struct mp_names *n, uint64_t offset, struct mp_symbol *out)
+size_t mp_names__find(struct mp_names *n, uint64_t offset, struct mp_symbol *out, size_t max)
 {
-	struct function *f;
+	struct mp_scope scope, *s;
+	size_t nr = 0;
 	uint64_t addr;
 
-	memset(out, 0, sizeof(*out));
-	if (!to_addr(n, offset, &addr))
-		return -ENOENT;
-	f = find_function(n, addr);
-	if (f) {
-		out->function = plain_name(f);
-		out->into = addr - f->start;
+	forget_made(n);
+	if (!max || !to_addr(n, offset, &addr))
+		return 0;
+	s = find_scope(n, addr, &scope) ? &scope : NULL;
+	memset(out, 0, max * sizeof(*out));
+	find_line(n, addr, s, &out[0]);
+	out[0].file = whole_path(n, out[0].file, s ? &s->unit : NULL);
+	/* each frame's line is where the one inside it was called */
+	for (size_t i = s ? s->nr_inlined : 0; i-- > 0 && nr + 1 < max; nr++) {
+		out[nr].inlined = true;
+		out[nr].function = plain(n, mp_die_name(&s->inlined[i]));
+		mp_die_call(&s->inlined[i], &s->unit, &out[nr + 1].file, &out[nr + 1].line);
+		out[nr + 1].file = whole_path(n, out[nr + 1].file, &s->unit);
 	}
-	find_line(n, addr, out);
-	return out->function || out->file ? 0 : -ENOENT;
+	name_function(n, addr, s, &out[nr]);
+	return nr || out[0].function || out[0].file ? nr + 1 : 0;
 }

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Names for places in objects, on demand, by libdw. A name is given only within the symbol's size;
- * else the caller shows object+offset.
+ * Names for places in objects, on demand: libdw reads them in a process without rights (reader.h),
+ * and what it answered is kept. A function is named only within its symbol's size: one without a
+ * size (hand-written assembly) names nothing, for where it ends is not known. Then the caller shows
+ * object+offset.
  */
 #ifndef MP_SYMBOL_H
 #define MP_SYMBOL_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#include "base/err.h"
 
 struct mp_symbols;
 
@@ -14,20 +20,51 @@ struct mp_symbol {
 	const char *function; /* demangled; NULL: not known. Owned by mp_symbols */
 	const char *file;     /* source file; NULL: not known */
 	int line;             /* 0: not known */
-	uint64_t into;        /* bytes from the start of the function */
+	uint64_t into;        /* bytes from the start of the function, or of its split-off part */
+	bool inlined;         /* into the next one; @into is 0 */
+};
+
+struct mp_code { /* a place in a process */
+	uint32_t tgid;
+	const char *path; /* of the object, as the process sees it */
+	uint64_t ino;     /* it must be this file, or there is no name */
+	uint32_t dev_major, dev_minor;
+	uint64_t offset; /* in the file */
+	uint64_t addr;   /* in the process */
+	bool is_return; /* a return address: looked up one byte before, so that it names the call */
 };
 
 struct mp_symbols *mp_symbols__new(void);
 void mp_symbols__free(struct mp_symbols *s);
 
 /*
- * Looks up file offset @offset of the object @path as process @tgid sees it (tried through
- * /proc/TGID/root and then plainly; (@dev_major, @dev_minor, @ino) must match, else no name). A
- * return address is looked up one byte before, so that it names the call: set @is_return. Fills
- * *@out, always valid; returns 0 or -ENOENT when nothing is known. Results are cached.
+ * More directories with separate debug files, by build id or by name, searched before the system's;
+ * a colon between two. 0 or -ENOMEM.
  */
+int mp_symbols__debug_dir(struct mp_symbols *s, const char *dirs);
+/*
+ * Also reads the map files of just-in-time compilers (perfmap.h), for code in no object. Only for
+ * processes that were seen just now: later their numbers belong to others.
+ */
+void mp_symbols__use_jit_maps(struct mp_symbols *s);
+/* CPU time one request may take until its object is given up; 30 s if not set. */
+void mp_symbols__limit(struct mp_symbols *s, unsigned int cpu_ms);
+
+/*
+ * The frames at @code, innermost first: inlined functions, then the one they are in. Fills at most
+ * @max of @out and returns how many; 0: nothing is known. The strings live as long as @s, which may
+ * be NULL. The object is tried through the process's root, then by its mapping, then plainly.
+ */
+size_t mp_symbols__frames(struct mp_symbols *s, const struct mp_code *code, struct mp_symbol *out,
+			  size_t max);
+/* The innermost alone into *@out, always valid; 0 or -ENOENT. */
 int mp_symbols__lookup(struct mp_symbols *s, uint32_t tgid, const char *path, uint64_t ino,
 		       uint32_t dev_major, uint32_t dev_minor, uint64_t offset, int is_return,
 		       struct mp_symbol *out);
+
+/* Whether some objects had to be given up; then @err says how many, which and why. */
+bool mp_symbols__trouble(const struct mp_symbols *s, struct mp_err *err);
+/* The process that reads, 0: none. For tests. */
+int mp_symbols__reader(const struct mp_symbols *s);
 
 #endif

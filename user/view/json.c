@@ -215,23 +215,28 @@ static void process(struct mp_json *j, const struct mp_view_opts *opts, const st
 	mp_json_close(j, "}");
 }
 
+static void frame(struct mp_json *j, const struct mp_symbol *symbol, const struct mp_place *place)
+{
+	mp_json_open(j, NULL, "{");
+	mp_json_text(j, "function", symbol->function);
+	mp_json_text(j, "file", symbol->file);
+	mp_json_known(j, "line", symbol->line > 0 ? symbol->line : 0);
+	mp_json_text(j, "object", place->object);
+	/* without an object the model keeps the address in @offset: that is told as "addr" */
+	mp_json_signed(j, "offset", *place->object ? mp_units_signed(place->offset) : MP_UNKNOWN);
+	mp_json_bool(j, "inlined", symbol->inlined);
+	mp_json_address(j, "addr", place->addr);
+	mp_json_close(j, "}");
+}
+
 static void frames(struct mp_json *j, struct mp_symbols *sym, const struct mp_site *s)
 {
-	struct mp_symbol symbol;
+	struct mp_symbol symbols[64] = { 0 };
+	size_t n = mp_label_frames(&s->place, sym, mp_label_site_flags(s), symbols, 64);
 
-	mp_label_lookup(&s->place, sym, mp_label_site_flags(s), &symbol);
 	mp_json_open(j, "frames", "[");
-	mp_json_open(j, NULL, "{");
-	mp_json_text(j, "function", symbol.function);
-	mp_json_text(j, "file", symbol.file);
-	mp_json_known(j, "line", symbol.line > 0 ? symbol.line : 0);
-	mp_json_text(j, "object", s->place.object);
-	/* without an object the model keeps the address in @offset: that is told as "addr" */
-	mp_json_signed(j, "offset",
-		       *s->place.object ? mp_units_signed(s->place.offset) : MP_UNKNOWN);
-	mp_json_bool(j, "inlined", false);
-	mp_json_address(j, "addr", s->place.addr);
-	mp_json_close(j, "}");
+	for (size_t i = 0; i < (n ? n : 1); i++)
+		frame(j, &symbols[i], &s->place);
 	mp_json_close(j, "]");
 }
 

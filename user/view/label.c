@@ -105,14 +105,28 @@ static const char *last_part(const char *path, unsigned int flags)
 	return slash && slash[1] ? slash + 1 : path;
 }
 
+size_t mp_label_frames(const struct mp_place *place, struct mp_symbols *sym, unsigned int flags,
+		       struct mp_symbol *out, size_t max)
+{
+	const struct mp_code code = {
+		.tgid = place->tgid,
+		.path = place->object,
+		.ino = place->ino,
+		.dev_major = place->dev_major,
+		.dev_minor = place->dev_minor,
+		.offset = place->offset,
+		.addr = place->addr,
+		.is_return = !(flags & MP_LABEL_TOUCH),
+	};
+
+	return mp_symbols__frames(sym, &code, out, max);
+}
+
 void mp_label_lookup(const struct mp_place *place, struct mp_symbols *sym, unsigned int flags,
 		     struct mp_symbol *symbol)
 {
 	memset(symbol, 0, sizeof(*symbol));
-	if (sym && place->object[0] == '/')
-		mp_symbols__lookup(sym, place->tgid, place->object, place->ino, place->dev_major,
-				   place->dev_minor, place->offset, !(flags & MP_LABEL_TOUCH),
-				   symbol);
+	mp_label_frames(place, sym, flags, symbol, 1);
 }
 
 unsigned int mp_label_site_flags(const struct mp_site *site)
@@ -123,7 +137,7 @@ unsigned int mp_label_site_flags(const struct mp_site *site)
 struct mp_label mp_label_site(const struct mp_report *r, uint32_t site, struct mp_symbols *sym,
 			      unsigned int flags)
 {
-	char object[400], function[400], file[400];
+	char object[400], function[400], file[400], plus[24];
 	const struct mp_place *place;
 	struct mp_label label = { "unknown" };
 	struct mp_symbol symbol;
@@ -135,12 +149,15 @@ struct mp_label mp_label_site(const struct mp_report *r, uint32_t site, struct m
 	mp_label_safe(object, sizeof(object), last_part(place->object, flags));
 	mp_label_safe(function, sizeof(function), symbol.function ? symbol.function : "");
 	mp_label_safe(file, sizeof(file), symbol.file ? last_part(symbol.file, flags) : "");
+	/* an inlined one has no start of its own */
+	plus[0] = '\0';
+	if (!symbol.inlined)
+		snprintf(plus, sizeof(plus), "+0x%" PRIx64, symbol.into);
 	if (*function && *file && symbol.line)
-		snprintf(label.s, sizeof(label.s), "%s+0x%" PRIx64 " %s:%d", function, symbol.into,
-			 file, symbol.line);
+		snprintf(label.s, sizeof(label.s), "%s%s %s:%d", function, plus, file, symbol.line);
 	else if (*function)
-		snprintf(label.s, sizeof(label.s), "%s+0x%" PRIx64 " (%s)", function, symbol.into,
-			 object);
+		snprintf(label.s, sizeof(label.s), "%s%s (%s)", function, plus,
+			 *object ? object : "JIT");
 	else if (*object)
 		snprintf(label.s, sizeof(label.s), "%s+0x%" PRIx64, object, place->offset);
 	else

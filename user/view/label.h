@@ -42,7 +42,10 @@ enum mp_label_flag {
 struct mp_label mp_label_site(const struct mp_report *r, uint32_t site, struct mp_symbols *sym,
 			      unsigned int flags);
 
-/* Names of @place; @symbol is always valid. For a site that only touched set MP_LABEL_TOUCH. */
+/* Names of @place: as mp_symbols__frames(). For a site that only touched set MP_LABEL_TOUCH. */
+size_t mp_label_frames(const struct mp_place *place, struct mp_symbols *sym, unsigned int flags,
+		       struct mp_symbol *out, size_t max);
+/* The innermost alone; @symbol is always valid. */
 void mp_label_lookup(const struct mp_place *place, struct mp_symbols *sym, unsigned int flags,
 		     struct mp_symbol *symbol);
 /* A site nobody allocated at is there because it touched. */

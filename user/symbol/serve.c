@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "symbol/serve.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "symbol/jail.h"
+#include "symbol/object.h"
+#include "symbol/perfmap.h"
+#include "symbol/wire.h"
+
+struct server {
+	int sock;
+	uint32_t object; /* that is asked about */
+	struct mp_names *names[MP_OBJECTS_MAX];
+	struct mp_perfmap *maps[MP_OBJECTS_MAX];
+	struct mp_wire m, need;
+	struct mp_symbol frames[MP_FRAMES_MAX];
+};
+
+static int ask_for_file(void *ctx, const struct mp_debug_need *need)
+{
+	struct server *s = ctx;
+	struct mp_wire *m = &s->need;
+	int fd;
+
+	mp_wire_begin(m, MP_WIRE_NEED, s->object);
+	m->head.n = need->index;
+	m->head.value = need->kind;
+	if (mp_wire_put_string(m, need->name) || mp_wire_put(m, need->id, need->id_len))
+		return -1; /* a name of 64 KiB is none */
+	if (mp_wire_send(s->sock, m, -1) || mp_wire_recv(s->sock, m, &fd))
+		_exit(1);
+	return fd;
+}
+
+static void open_object(struct server *s, int fd)
+{
+	struct mp_wire *m = &s->m;
+	size_t at = 0;
+	const char *path = mp_wire_get_string(m, &at);
+	uint32_t i = m->head.object;
+	bool is_map = m->head.kind == MP_WIRE_MAP;
+
+	if (is_map && fd >= 0)
+		s->maps[i] = mp_perfmap__read(fd);
+	else if (path && fd >= 0)
+		s->names[i] = mp_names__open(fd, path, ask_for_file, s);
+	if (is_map && fd >= 0)
+		close(fd);
+	mp_wire_begin(m, MP_WIRE_DONE, i);
+	m->head.n = s->maps[i] || s->names[i];
+}
+
+/* An answer of deep inlining and huge names is cut at its outer end. */
+static bool put_frame(struct mp_wire *m, const struct mp_symbol *f)
+{
+	struct mp_wire_head before = m->head;
+	uint8_t inlined = f->inlined;
+
+	if (!mp_wire_put(m, &inlined, sizeof(inlined)) &&
+	    !mp_wire_put(m, &f->line, sizeof(f->line)) &&
+	    !mp_wire_put(m, &f->into, sizeof(f->into)) && !mp_wire_put_string(m, f->function) &&
+	    !mp_wire_put_string(m, f->file))
+		return true;
+	m->head = before;
+	return false;
+}
+
+static size_t find(struct server *s, uint32_t object, uint64_t value)
+{
+	uint64_t start;
+
+	if (s->names[object])
+		return mp_names__find(s->names[object], value, s->frames, MP_FRAMES_MAX);
+	s->frames[0] = (struct mp_symbol){ 0 };
+	if (s->maps[object])
+		s->frames[0].function = mp_perfmap__find(s->maps[object], value, &start);
+	if (!s->frames[0].function)
+		return 0;
+	s->frames[0].into = value - start;
+	return 1;
+}
+
+static void find_frames(struct server *s)
+{
+	struct mp_wire *m = &s->m;
+	size_t nr = find(s, m->head.object, m->head.value);
+
+	mp_wire_begin(m, MP_WIRE_FRAMES, m->head.object);
+	while (m->head.n < nr && put_frame(m, &s->frames[m->head.n]))
+		m->head.n++;
+}
+
+void mp_serve(int sock)
+{
+	struct server *s = calloc(1, sizeof(*s));
+	int fd;
+
+	if (!s || mp_jail_enter(sock))
+		_exit(1);
+	s->sock = sock;
+	while (!mp_wire_recv(sock, &s->m, &fd) && s->m.head.object < MP_OBJECTS_MAX) {
+		s->object = s->m.head.object;
+		if (s->m.head.kind == MP_WIRE_FIND)
+			find_frames(s);
+		else
+			open_object(s, fd);
+		if (mp_wire_send(sock, &s->m, -1))
+			break;
+	}
+	_exit(0);
+}
