@@ -116,7 +116,7 @@ const char unwind_entries_s[] =
 	"1: .long 2f - . - 4\n.long . - ra\n.long text + 192 - .\n.long 32\n.byte 0\n.p2align 3\n2:\n"
 	"# [256,320) under [288,304), which is the last to begin; empty; before and beyond the text\n"
 	"1: .long 2f - . - 4\n.long . - two\n.long text + 256 - .\n.long 64\n.byte 4\n.long 0\n"
-	".byte 0x44, 0x0e, 16\n.p2align 3\n2:\n"
+	".byte 0x44, 0x0e, 16, 0x64, 0x0e, 32\n.p2align 3\n2:\n"
 	"1: .long 2f - . - 4\n.long . - two\n.long text + 288 - .\n.long 16\n.byte 4\n.long 0\n"
 	".byte 0x44, 0x0e, 24\n.p2align 3\n2:\n"
 	"1: .long 2f - . - 4\n.long . - two\n.long text + 384 - .\n.long 0\n.byte 4\n.long 0\n"

@@ -301,6 +301,7 @@ static void without_sections(void **state)
 	eh.e_shoff = eh.e_shnum = eh.e_shstrndx = 0;
 	memcpy(image, &eh, sizeof(eh));
 	build(elf_memory(image, size));
+	assert_int_equal(table.n_unreadable, 0); /* nothing beyond the section was read */
 	assert_int_equal(whole.base, table.base);
 	assert_int_equal(whole.end, table.end);
 	assert_int_equal(whole.n_index, table.n_index);
@@ -369,6 +370,7 @@ static void entries(void **state)
 	expect(287, MP_UNWIND_RULE(MP_UNWIND_RSP, 2, 0));
 	expect(288, MP_UNWIND_RULE(MP_UNWIND_RSP, 1, 0));
 	expect(292, MP_UNWIND_RULE(MP_UNWIND_RSP, 3, 0));
+	expect(296, MP_UNWIND_RULE(MP_UNWIND_RSP, 3, 0));
 	expect(304, 0);
 	expect(384, 0);
 	assert_int_equal(table.end - table.base, 304);

@@ -293,7 +293,7 @@ static void register_instruction(struct mp_cfa_run *run, uint8_t op)
 		break;
 	case CFA_GNU_OFFSET_NEG:
 		offset = factored_uleb(run);
-		save(run, reg, MP_CFA_AT_CFA, (int64_t) - (uint64_t)offset);
+		save(run, reg, MP_CFA_AT_CFA, (int64_t)(0 - (uint64_t)offset));
 		break;
 	case DW_CFA_val_offset:
 		save(run, reg, MP_CFA_IS_CFA, factored_uleb(run));

@@ -175,8 +175,10 @@ static int add_fde(struct mp_frames *f, const Dwarf_FDE *d)
 	uint64_t offset = d->CIE_pointer, size;
 
 	/* in .eh_frame a CIE stands before its FDEs */
+	if (!f->nr_cies || d->start > d->end)
+		goto unreadable;
 	cie = bsearch(&offset, f->cies, f->nr_cies, sizeof(*f->cies), compare_cie);
-	if (!cie || d->start > d->end)
+	if (!cie)
 		goto unreadable;
 	new.begin = mp_cursor_pointer(&c, cie->cie.encoding, address_of(f, c.p), 0);
 	size = mp_cursor_pointer(&c, cie->cie.encoding & 0x0f, 0, 0);
