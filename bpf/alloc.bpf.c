@@ -8,7 +8,7 @@
  * calls malloc): calls that the allocator makes to itself are not blocks of their own and are left
  * out; others are kept on a small stack of frames and matched with their return by stack pointer.
  */
-#include "maps.bpf.h"
+#include "unwind.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -148,6 +148,7 @@ int mp_alloc_ent(struct mp_regs *r)
 	f->arg = 0;
 	f->cookie = cookie;
 	f->tails = 0;
+	f->stack = mp_stack_of_call(p, r, caller);
 	t->depth = depth + 1;
 	if (fn == MP_FN_POSIX_MEMALIGN) {
 		f->arg = r->rdi;
@@ -203,7 +204,7 @@ static __always_inline void fill_alloc(struct mp_ev_alloc *ev, struct mp_frame *
 	ev->requested = f->requested;
 	ev->chunk = 0;
 	ev->caller = f->caller;
-	ev->stack = 0;
+	ev->stack = f->stack;
 	ev->provider = MP_COOKIE_PROVIDER(f->cookie);
 	ev->fn = MP_COOKIE_FN(f->cookie);
 	ev->pad = 0;
@@ -266,10 +267,11 @@ SEC("uprobe")
 int mp_map_ent(struct mp_regs *r)
 {
 	u64 cookie = cookie_of(r);
+	struct mp_proc_val *p = mp_current();
 	struct mp_thread *t;
 
 	mp_hit(MP_COOKIE_INDEX(cookie));
-	if (!mp_current())
+	if (!p)
 		return 0;
 	t = mp_thread_make();
 	if (!t)
@@ -277,5 +279,6 @@ int mp_map_ent(struct mp_regs *r)
 	t->map_sp = r->rsp;
 	t->map_caller = 0;
 	bpf_probe_read_user(&t->map_caller, 8, (void *)r->rsp);
+	t->map_stack = t->depth ? 0 : mp_stack_of_call(p, r, t->map_caller);
 	return 0;
 }

@@ -35,6 +35,7 @@ enum mp_ev_type {
 	MP_EV_FORK = 10,        /* a new process (not a thread) exists */
 	MP_EV_EXEC = 11,        /* the process has a new image: everything before is gone */
 	MP_EV_EXIT = 12,        /* the last thread is exiting, the address space still stands */
+	MP_EV_STACK = 13, /* part of a call stack, told before the first event that names it */
 
 	/* read by the user side, woven into the stream by time */
 	MP_EV_HOST = 32,      /* facts about the machine and the chosen hooks; first event */
@@ -118,6 +119,39 @@ struct mp_ev_realloc_done {
 	__u64 old;
 };
 _Static_assert(sizeof(struct mp_ev_realloc_done) == 72, "wire format");
+
+/* Why a stack ends where it does. Only MP_STACK_WHOLE is a whole one. */
+enum mp_stack_end {
+	MP_STACK_GOES_ON = 0,     /* in the chunk @prev */
+	MP_STACK_WHOLE = 1,       /* the outermost frame: _start, clone */
+	MP_STACK_DEEP = 2,        /* more frames than are followed */
+	MP_STACK_READ = 3,        /* the user's stack could not be read */
+	MP_STACK_NO_LAYOUT = 4,   /* nothing is known of the process yet */
+	MP_STACK_NO_TEXT = 5,     /* not in a mapping known to be executable */
+	MP_STACK_NO_TABLE = 6,    /* the object's table is not there */
+	MP_STACK_NO_RULE = 7,     /* the object has no unwind information for it */
+	MP_STACK_UNSUPPORTED = 8, /* it has, of a form that is not followed */
+	MP_STACK_NO_FRAME = 9,    /* the frame found does not lie above the one before */
+	MP_STACK_END_MAX
+};
+
+/*
+ * MP_EV_STACK: @nr addresses, outermost first, of the stacks that event fields "stack" name by the id
+ * of their innermost chunk; @prev is the chunk with the frames outside of these, 0: these are the
+ * outermost, and @end holds. The same chunk may be told twice, under two ids.
+ */
+#define MP_STACK_CHUNK 7
+#define MP_STACK_EXACT (1ULL << 63) /* an interrupted instruction, not the one after a call */
+struct mp_ev_stack {
+	struct mp_ev h;
+	__u32 id;
+	__u32 prev;
+	__u8 nr;
+	__u8 end; /* enum mp_stack_end */
+	__u8 pad[6];
+	__u64 pc[MP_STACK_CHUNK]; /* beyond @nr: 0 */
+};
+_Static_assert(sizeof(struct mp_ev_stack) == 96, "wire format");
 
 enum mp_fault_flag {
 	MP_FAULT_WRITE = 1 << 0,

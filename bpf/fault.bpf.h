@@ -3,6 +3,7 @@
 #ifndef MP_FAULT_BPF_H
 #define MP_FAULT_BPF_H
 
+#include "unwind.bpf.h"
 #include "walk.bpf.h"
 
 static __always_inline u32 clamp32(u64 ns)
@@ -176,7 +177,9 @@ static __always_inline void send_folio(struct mp_ev_fault *fault, struct mm_stru
 static __always_inline int send_fault(struct mm_struct *mm, u32 owner, u64 addr, u32 flags)
 {
 	struct mp_thread *t = mp_thread_make();
+	struct mp_proc_val *p = mp_current();
 	struct mp_ev_fault *ev, copy;
+	u32 stack = p && p->owner == owner ? mp_stack_of_user(p) : 0; /* told before the event */
 
 	mp_hit(MP_HIT_FAULT);
 	ev = t ? mp_reserve(sizeof(*ev)) : NULL;
@@ -187,6 +190,7 @@ static __always_inline int send_fault(struct mm_struct *mm, u32 owner, u64 addr,
 	copy.addr = addr;
 	copy.syscall = -1;
 	copy.flags = flags;
+	copy.stack = stack;
 	from_start(&copy, t, addr);
 	from_table(&copy, mm);
 	from_allocs(&copy, t);

@@ -61,7 +61,19 @@ struct sched_entity {
 	u64 sum_exec_runtime;
 };
 
+struct return_instance {
+	unsigned long stack;
+	unsigned long orig_ret_vaddr;
+	bool chained; /* what it replaced was a trampoline already */
+	struct return_instance *next;
+};
+
+struct uprobe_task {
+	struct return_instance *return_instances;
+};
+
 struct task_struct {
+	struct uprobe_task *utask;
 	struct mm_struct *mm;
 	struct signal_struct *signal;
 	void *stack;

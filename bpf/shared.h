@@ -41,7 +41,31 @@ struct mp_owned {
 struct mp_proc_val {
 	__u32 owner; /* tgid that events carry */
 	__u32 flags;
-	__u64 mm; /* its struct mm_struct, 0: not seen yet */
+	__u64 mm;     /* its struct mm_struct, 0: not seen yet */
+	__u32 layout; /* index in the map "layouts", 0: stacks are not unwound */
+	__u32 pad;
+};
+
+/* bpf/unwind.bpf.h */
+#define MP_UNWIND_OBJECTS    4096 /* objects with a table, of all traced processes */
+#define MP_UNWIND_LAYOUTS    4096 /* address spaces with executable mappings of their own */
+#define MP_UNWIND_TEXT_STEPS 13   /* halvings: up to 8191 executable mappings in one */
+#define MP_STACKS            (1 << 17)
+#define MP_STACK_FRAMES      128
+#define MP_UNWIND_MAP_FLAGS  (0x400 | 0x1000) /* BPF_F_MMAPABLE | BPF_F_INNER_MAP */
+
+struct mp_executable { /* an executable mapping */
+	__u64 start, end;
+	__u64 base;   /* what the table's addresses count from */
+	__u32 object; /* index in the map "tables", 0: none, frame pointers are followed */
+	__u32 nr_index;
+};
+
+struct mp_stack_key {
+	__u32 prev;
+	__u8 nr, end;
+	__u8 pad[2];
+	__u64 pc[7]; /* MP_STACK_CHUNK of event.h */
 };
 
 #define MP_TEXTS 8
@@ -92,7 +116,7 @@ struct mp_frame { /* one allocator call under way */
 	__u64 arg; /* realloc: old block; posix_memalign: where the result goes */
 	__u64 cookie;
 	__u32 tails; /* allocator functions it jumped to, whose returns come before its own */
-	__u32 pad;
+	__u32 stack;
 };
 
 #define MP_FRAMES       4
@@ -132,9 +156,11 @@ struct mp_thread {
 	__u64 args[6];
 	__u64 old_brk;
 	__u32 hooked; /* do_brk_flags or mmap_region ran inside it */
-	__u32 pad2;
+	__u32 map_stack;
 	__u64 map_sp; /* libc's mmap wrapper: entry sp and caller */
 	__u64 map_caller;
+	__u64 pcs[MP_STACK_FRAMES]; /* of the stack that is being unwound */
+	__u32 nr_pcs, pcs_end;      /* enum mp_stack_end */
 };
 
 /* bpf/question/calibrate.bpf.c */

@@ -4,6 +4,7 @@
  * was asked at the entry, what came of it at the exit, and, where the kernel itself filled a range
  * (MAP_POPULATE, mlock), what the page table holds now.
  */
+#include "unwind.bpf.h"
 #include "walk.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -140,7 +141,8 @@ static __always_inline void fill_args(struct mp_ev_range *ev, struct mp_thread *
  * Who asked: inside an allocator call, the allocator's caller; inside libc's wrapper, the wrapper's
  * caller (its entry sp is at most one page above the system call's); else the system call itself.
  */
-static __always_inline void fill_caller(struct mp_ev_range *ev, struct mp_thread *t)
+static __always_inline void fill_caller(struct mp_ev_range *ev, struct mp_proc_val *p,
+					struct mp_thread *t)
 {
 	struct mp_regs *regs = mp_user_regs();
 	u32 top = t->depth - 1;
@@ -149,15 +151,18 @@ static __always_inline void fill_caller(struct mp_ev_range *ev, struct mp_thread
 	if (top < MP_FRAMES) {
 		ev->caller = mp_frame_at(t, top)->caller;
 		ev->in_fn = MP_COOKIE_FN(mp_frame_at(t, top)->cookie);
+		ev->stack = mp_frame_at(t, top)->stack;
 		return;
 	}
 	bpf_probe_read_kernel(&sp, 8, &regs->rsp);
 	if (t->map_caller && t->map_sp - sp < MP_PAGE_SIZE) {
 		ev->caller = t->map_caller;
 		ev->in_fn = MP_FN_MMAP;
+		ev->stack = t->map_stack;
 		return;
 	}
 	bpf_probe_read_kernel(&ev->caller, 8, &regs->rip);
+	ev->stack = mp_stack_of_user(p);
 }
 
 /* ---- range walk ----------------------------------------------------------------------------- */
@@ -361,7 +366,7 @@ static __always_inline bool sys_exit(u32 nr, s64 ret, struct mp_ev_range *out)
 	t->enter_ns = 0;
 	t->hooked = 0;
 	fill_args(out, t);
-	fill_caller(out, t);
+	fill_caller(out, p, t);
 	count_stand_in(out);
 	t->map_caller = 0;
 	mp_head(&out->h, MP_EV_RANGE, sizeof(*out), p->owner);

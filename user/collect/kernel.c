@@ -348,6 +348,20 @@ int mp_kernel_trace(struct mp_kernel *k, pid_t tgid)
 	return bpf_map_update_elem(bpf_map__fd(k->skel->maps.procs), &key, &val, BPF_ANY);
 }
 
+int mp_kernel_layout(struct mp_kernel *k, pid_t tgid, uint32_t layout)
+{
+	int fd = bpf_map__fd(k->skel->maps.procs);
+	struct mp_proc_val val;
+	uint32_t key = tgid;
+
+	if (bpf_map_lookup_elem(fd, &key, &val))
+		return -errno;
+	if (val.layout == layout)
+		return 0;
+	val.layout = layout;
+	return bpf_map_update_elem(fd, &key, &val, BPF_EXIST) ? -errno : 0;
+}
+
 int mp_kernel_spot(struct mp_kernel *k, pid_t tgid, uint64_t addr, uint64_t cookie)
 {
 	struct mp_spot_key key = { .addr = addr, .tgid = tgid };

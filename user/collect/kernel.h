@@ -54,6 +54,8 @@ void mp_kernel_close(struct mp_kernel *k);
 
 /* Events of @tgid's address space are sent from now on. */
 int mp_kernel_trace(struct mp_kernel *k, pid_t tgid);
+/* Its stacks are unwound by this entry of the map "layouts". */
+int mp_kernel_layout(struct mp_kernel *k, pid_t tgid, uint32_t layout);
 /* For kernels without cookies: what the probe at @addr in @tgid is. */
 int mp_kernel_spot(struct mp_kernel *k, pid_t tgid, uint64_t addr, uint64_t cookie);
 void mp_kernel_forget(struct mp_kernel *k, pid_t tgid);

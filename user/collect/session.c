@@ -14,8 +14,10 @@
 #include "collect/procfs.h"
 #include "collect/stream.h"
 #include "collect/target.h"
+#include "collect/unwinder.h"
 
 #define RING_BYTES    (32U << 20)
+#define TABLE_BYTES   (1ULL << 30)  /* of unwind tables: twice what libLLVM and all of KDE need */
 #define RESCAN_NS     5000000ULL    /* between two looks at a process that has just changed */
 #define RESCAN_END_NS 2000000000ULL /* a new image whose allocator is not there by then has none */
 
@@ -30,6 +32,7 @@ struct process {
 struct mp_session {
 	struct mp_kernel k;
 	struct mp_probes *probes;
+	struct mp_unwinder *unwinder;
 	struct mp_stream *stream;
 	struct mp_launch *launch;
 	struct mp_session_opts opts;
@@ -106,6 +109,7 @@ static void end(struct mp_session *s, struct process *p, uint64_t cpu_ns)
 	p->cpu_ns = cpu_ns > p->cpu_ns ? cpu_ns - p->cpu_ns : 0;
 	s->nr_alive--;
 	mp_probes__detach(s->probes, p->pid);
+	mp_unwinder__forget(s->unwinder, p->pid);
 	if (p->pidfd >= 0)
 		close(p->pidfd);
 	p->pidfd = -1;
@@ -184,6 +188,7 @@ static int begin(struct mp_session *s, pid_t pid, bool launched, bool child, str
 	if (rc)
 		return mp_fail(err, MP_EXIT_FAILED, -rc,
 			       "process %d ended while it was being attached to", pid);
+	mp_unwinder__look(s->unwinder, pid, err); /* without it there is the direct caller still */
 	if (!s->opts.no_alloc_probes)
 		rc = mp_probes__attach(s->probes, pid, mp_stream_emit, s->stream, err);
 	if (rc == -ENOENT && child)
@@ -201,6 +206,7 @@ static void rescan(struct mp_session *s, struct process *p)
 	struct mp_err err;
 	int rc;
 
+	mp_unwinder__look(s->unwinder, p->pid, &err);
 	rc = s->opts.no_alloc_probes
 		     ? 0
 		     : mp_probes__attach(s->probes, p->pid, mp_stream_emit, s->stream, &err);
@@ -307,6 +313,9 @@ static int open_parts(struct mp_session *s, struct mp_err *err)
 	s->probes = mp_probes__new(&s->k);
 	if (!s->stream || !s->probes)
 		return mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory for the event ring");
+	s->unwinder = mp_unwinder__new(&s->k, TABLE_BYTES, err);
+	if (!s->unwinder)
+		return -ENOMEM;
 	s->price_ns = mp_probes__price(s->probes);
 	return tell_host(s);
 }
@@ -467,6 +476,7 @@ void mp_session__free(struct mp_session *s)
 		return;
 	mp_launch__free(s->launch);
 	mp_probes__free(s->probes);
+	mp_unwinder__free(s->unwinder);
 	mp_stream__free(s->stream);
 	if (s->k.skel)
 		mp_kernel_close(&s->k);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the BPF programs need to unwind the stacks of traced processes: a table for each object that
+ * one of them has mapped to execute (shared by all that have it), and a layout for each process.
+ */
+#ifndef MP_COLLECT_UNWINDER_H
+#define MP_COLLECT_UNWINDER_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "collect/kernel.h"
+
+struct mp_unwinder;
+
+/* @max_bytes: what all tables may take in the kernel; objects beyond it have none. NULL and -errno. */
+struct mp_unwinder *mp_unwinder__new(struct mp_kernel *k, uint64_t max_bytes, struct mp_err *err);
+/* NULL is fine. */
+void mp_unwinder__free(struct mp_unwinder *u);
+
+/*
+ * Reads the executable mappings of @pid as they are now and compiles what has no table yet; from here
+ * on its stacks are unwound. Call it again when mappings have come. 0, or -errno with @err: then
+ * what held before goes on.
+ */
+int mp_unwinder__look(struct mp_unwinder *u, pid_t pid, struct mp_err *err);
+/* @pid is gone, or its address space is. */
+void mp_unwinder__forget(struct mp_unwinder *u, pid_t pid);
+
+/* What the tables take in the kernel now, and how many objects were left without one for want of it. */
+uint64_t mp_unwinder__bytes(const struct mp_unwinder *u, uint64_t *nr_refused);
+
+#endif
