@@ -322,12 +322,28 @@ static bool came_too_late(struct task_struct *leader, struct mm_struct *mm)
 	return late || !atomic_read(&leader->signal->live);
 }
 
+/* Asked before the work is done, and once more under the lock. */
+static bool is_tracked(struct pid *pid, struct mm_struct *mm)
+{
+	bool tracked;
+
+	rcu_read_lock();
+	tracked = target_find(pid) || mp_space_find(mm);
+	rcu_read_unlock();
+	return tracked;
+}
+
 static int track(struct pid *pid, struct task_struct *leader, struct mm_struct *mm)
 {
-	struct mp_target *target = target_new(pid, GFP_KERNEL);
-	struct mp_space *space = target ? mp_space_new(mm, pid, GFP_KERNEL) : NULL;
-	int err = -ENOSPC;
+	struct mp_target *target;
+	struct mp_space *space;
+	int err;
 
+	if (is_tracked(pid, mm))
+		return -EEXIST;
+	target = target_new(pid, GFP_KERNEL);
+	space = target ? mp_space_new(mm, pid, GFP_KERNEL) : NULL;
+	err = -ENOSPC;
 	if (!space)
 		goto put;
 	err = mp_space_listen(space);
