@@ -223,12 +223,15 @@ enum mp_source {
 };
 
 /* One entry of MP_EV_PAGES: PFN in the low 52 bits (swap: the swap offset), flags above. 0: none. */
-#define MP_PAGE_PFN     ((1ULL << 52) - 1)
-#define MP_PAGE_PRESENT (1ULL << 63)
-#define MP_PAGE_ANON    (1ULL << 62)
-#define MP_PAGE_ZERO    (1ULL << 61)
-#define MP_PAGE_SWAP    (1ULL << 60)
-#define MP_PAGE_HUGE    (1ULL << 59) /* part of a PMD mapping */
+#define MP_PAGE_PFN          ((1ULL << 52) - 1)
+#define MP_PAGE_PRESENT      (1ULL << 63)
+#define MP_PAGE_ANON         (1ULL << 62)
+#define MP_PAGE_ZERO         (1ULL << 61)
+#define MP_PAGE_SWAP         (1ULL << 60)
+#define MP_PAGE_HUGE         (1ULL << 59) /* part of a PMD mapping */
+#define MP_PAGE_ORDERED      (1ULL << 56) /* the order of its folio is in MP_PAGE_ORDER() */
+#define MP_PAGE_ORDER_SHIFT  52
+#define MP_PAGE_ORDER(entry) ((entry) >> MP_PAGE_ORDER_SHIFT & 15)
 
 /*
  * MP_EV_PAGES: @nr pages from @addr. If @contig, entries[0] stands for all of them with the PFN

@@ -194,6 +194,8 @@ static __always_inline int send_fault(struct mm_struct *mm, u32 owner, u64 addr,
 	from_start(&copy, t, addr);
 	from_table(&copy, mm);
 	from_allocs(&copy, t);
+	if ((copy.flags & (MP_FAULT_ANON | MP_FAULT_ALLOC | MP_FAULT_PMD)) == MP_FAULT_ANON)
+		copy.order = mp_folio_order(copy.pfn); /* an older page, mapped anew */
 	check_chain(&copy, t);
 	count_stand_ins(&copy);
 	if (copy.flags & MP_FAULT_KERNEL)
@@ -202,7 +204,8 @@ static __always_inline int send_fault(struct mm_struct *mm, u32 owner, u64 addr,
 	t->in_fault = 0;
 	*ev = copy;
 	mp_send(ev);
-	if ((copy.flags & MP_FAULT_ANON) && copy.order && !(copy.flags & MP_FAULT_PMD))
+	if ((copy.flags & MP_FAULT_ANON) && (copy.flags & MP_FAULT_ALLOC) && copy.order &&
+	    !(copy.flags & MP_FAULT_PMD))
 		send_folio(&copy, mm);
 	return 0;
 }

@@ -102,6 +102,23 @@ struct page___info {
 	unsigned long compound_info;
 };
 
+/* the order of a large folio: beside its second page's other fields (5.10, 6.1), ... */
+struct page___order {
+	unsigned char compound_order;
+};
+/* ... in struct folio, ... */
+struct folio___order {
+	unsigned char _folio_order;
+};
+/* ... or in the low byte of this (since 6.6) */
+struct folio___flags {
+	unsigned long _flags_1;
+};
+
+enum pageflags {
+	PG_head,
+};
+
 struct bpf_array {
 	void *pptrs[0];
 };

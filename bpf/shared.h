@@ -155,6 +155,9 @@ struct mp_thread {
 	__u64 enter_ns; /* of the memory system call under way */
 	__u64 args[6];
 	__u64 old_brk;
+	__u64 walk[2]; /* ranges to be read at the exit, and how many pages: 0 none */
+	__u64 walk_pages[2];
+	__u64 walk_caller;
 	__u32 hooked; /* do_brk_flags or mmap_region ran inside it */
 	__u32 map_stack;
 	__u64 map_sp; /* libc's mmap wrapper: entry sp and caller */

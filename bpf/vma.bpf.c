@@ -28,6 +28,9 @@ enum {
 #define MAP_LOCKED          0x2000
 #define MAP_POPULATE        0x8000
 #define VM_LOCKED           0x2000
+#define MADV_FREE           8
+#define MADV_COLD           20
+#define MADV_PAGEOUT        21
 #define MADV_POPULATE_READ  22
 #define MADV_POPULATE_WRITE 23
 #define MADV_COLLAPSE       25
@@ -47,6 +50,63 @@ static __always_inline struct mm_struct *current_mm(void)
 	struct task_struct *task = (void *)bpf_get_current_task();
 
 	return BPF_CORE_READ(task, mm);
+}
+
+/* ---- folios at the edges of a call -------------------------------------------------------------- */
+
+/*
+ * The folio that is mapped at @addr, by the address of its first page and its pages: the kernel maps
+ * all of it. False if there is none larger than a page.
+ */
+static __always_inline bool folio_at(u64 addr, u64 *first, u64 *pages)
+{
+	struct mp_leaf leaf;
+	u64 pfn, head;
+
+	if (mp_walk(current_mm(), addr, false, &leaf) || !pte_present(leaf.val) || leaf.shift > 21)
+		return false;
+	if (leaf.shift == 21) {
+		*first = addr & ~(512 * MP_PAGE_SIZE - 1);
+		*pages = 512;
+		return true;
+	}
+	pfn = pte_pfn(leaf.val);
+	if (mp_page_kind(leaf.val, pfn) != MP_PAGE_ANON)
+		return false;
+	head = (u64)mp_head_page(mp_page(pfn));
+	*pages = 1ULL << mp_head_order((struct page *)head);
+	*first = (addr & MP_PAGE_MASK) - (pfn - mp_page_to_pfn(head)) * MP_PAGE_SIZE;
+	return *pages > 1;
+}
+
+/* These need folios of their own for the pages they are asked for, and split those that are not. */
+static __always_inline bool splits(u32 op, u64 advice)
+{
+	return op == MP_OP_MADVISE &&
+	       (advice == MADV_FREE || advice == MADV_COLD || advice == MADV_PAGEOUT);
+}
+
+/* Notes the folio around @addr, a page of [start, end), if not all of it lies in there. */
+static __always_inline void note_edge(struct mp_thread *t, u32 i, u64 addr, u64 start, u64 end)
+{
+	u64 first = 0, pages = 0;
+
+	if (!folio_at(addr, &first, &pages))
+		return;
+	if (first >= start && first + pages * MP_PAGE_SIZE <= end)
+		return;
+	t->walk[i] = first;
+	t->walk_pages[i] = pages;
+}
+
+static __always_inline void note_edges(struct mp_thread *t)
+{
+	u64 start = t->args[0], end = (start + t->args[1] + MP_PAGE_SIZE - 1) & MP_PAGE_MASK;
+
+	if (!splits(MP_OP_MADVISE, t->args[2]) || start >= end)
+		return;
+	note_edge(t, 0, start, start, end);
+	note_edge(t, 1, end - MP_PAGE_SIZE, start, end);
 }
 
 SEC("tp")
@@ -69,6 +129,9 @@ int mp_sys_enter(struct sys_enter *ctx)
 	bpf_probe_read_kernel(&t->args[4], 8, &regs->r8);
 	if ((u32)ctx->nr == NR_brk)
 		t->old_brk = BPF_CORE_READ(current_mm(), brk);
+	t->walk_pages[0] = t->walk_pages[1] = 0;
+	if ((u32)ctx->nr == NR_madvise)
+		note_edges(t);
 	t->hooked = 0;
 	mp_learn_space(p);
 	t->enter_ns = bpf_ktime_get_ns();
@@ -226,8 +289,10 @@ __noinline u64 mp_entry_of(u64 pte, u32 wanted)
 	if (!wanted || !pte_present(pte))
 		return 0;
 	kind = mp_page_kind(pte, pfn);
-	if (kind == MP_PAGE_ANON)
+	if (kind == MP_PAGE_ANON) {
 		mp_own(pfn);
+		kind |= MP_PAGE_ORDERED | (u64)mp_folio_order(pfn) << MP_PAGE_ORDER_SHIFT;
+	}
 	return kind ? pfn | kind | MP_PAGE_PRESENT : 0;
 }
 
@@ -286,19 +351,6 @@ static long walk_step(u32 i, void *data)
 	return 0;
 }
 
-static __always_inline void walk_range(u64 start, u64 len, u32 owner, u64 caller)
-{
-	struct walk_ctx w = {
-		.mm = current_mm(),
-		.addr = start & MP_PAGE_MASK,
-		.end = (start + len + MP_PAGE_SIZE - 1) & MP_PAGE_MASK,
-		.caller = caller,
-		.owner = owner,
-	};
-
-	bpf_loop((w.end - w.addr) / (32 * MP_PAGE_SIZE) + 16, walk_step, &w, 0);
-}
-
 static __always_inline bool filled_by_kernel(struct mp_ev_range *ev)
 {
 	u64 locked = BPF_CORE_READ(current_mm(), locked_vm);
@@ -321,9 +373,9 @@ static __always_inline bool filled_by_kernel(struct mp_ev_range *ev)
 	return false;
 }
 
-static __always_inline void walk_filled(struct mp_ev_range *ev)
+static __always_inline void note_filled(struct mp_thread *t, struct mp_ev_range *ev)
 {
-	u64 start = ev->addr, len = ev->len;
+	u64 start = ev->addr, len = ev->len, end, first = 0, pages = 0;
 
 	if (ev->op == MP_OP_MMAP || ev->op == MP_OP_MREMAP)
 		start = ev->ret;
@@ -331,8 +383,16 @@ static __always_inline void walk_filled(struct mp_ev_range *ev)
 		start = ev->old;
 		len = (u64)ev->ret > ev->old ? ev->ret - ev->old : 0;
 	}
-	if (len && len < 1ULL << 47)
-		walk_range(start, len, ev->h.tgid, ev->caller);
+	if (!len || len >= 1ULL << 47)
+		return;
+	end = (start + len + MP_PAGE_SIZE - 1) & MP_PAGE_MASK;
+	if (folio_at(end - MP_PAGE_SIZE, &first, &pages) && end < first + pages * MP_PAGE_SIZE)
+		end = first + pages * MP_PAGE_SIZE;
+	start &= MP_PAGE_MASK;
+	if (folio_at(start, &first, &pages) && first < start)
+		start = first;
+	t->walk[0] = start;
+	t->walk_pages[0] = (end - start) >> MP_PAGE_SHIFT;
 }
 
 /* Where do_brk_flags and mmap_region are not hooked, the calls that reach them stand in. */
@@ -346,63 +406,122 @@ static __always_inline void count_stand_in(const struct mp_ev_range *ev)
 		mp_hit(MP_HIT_MMAP);
 }
 
-/* The call's event; true if it is one that has filled the range told in *@out. */
-static __always_inline bool sys_exit(u32 nr, s64 ret, struct mp_ev_range *out)
+/* The call's event; the thread if there is something to be read now. */
+static __always_inline struct mp_thread *sys_exit(u32 nr, s64 ret)
 {
 	struct mp_proc_val *p = mp_current();
-	struct mp_ev_range *ev;
+	struct mp_ev_range *ev, out;
 	struct mp_thread *t;
 
 	if (!p)
-		return false;
+		return NULL;
 	t = mp_thread_get();
 	if (!t || !t->enter_ns)
-		return false;
-	__builtin_memset(out, 0, sizeof(*out));
-	out->op = op_of(nr);
-	out->ret = ret;
-	out->enter_ns = t->enter_ns;
-	out->hooked = t->hooked;
+		return NULL;
+	__builtin_memset(&out, 0, sizeof(out));
+	out.op = op_of(nr);
+	out.ret = ret;
+	out.enter_ns = t->enter_ns;
+	out.hooked = t->hooked;
 	t->enter_ns = 0;
 	t->hooked = 0;
-	fill_args(out, t);
-	fill_caller(out, p, t);
-	count_stand_in(out);
+	fill_args(&out, t);
+	fill_caller(&out, p, t);
+	count_stand_in(&out);
 	t->map_caller = 0;
-	mp_head(&out->h, MP_EV_RANGE, sizeof(*out), p->owner);
+	mp_head(&out.h, MP_EV_RANGE, sizeof(out), p->owner);
 	ev = mp_reserve(sizeof(*ev));
 	if (ev) {
-		out->h.ts_ns = bpf_ktime_get_ns();
-		*ev = *out;
+		out.h.ts_ns = bpf_ktime_get_ns();
+		*ev = out;
 		mp_send(ev);
 	}
-	return (u64)ret < -4095ULL && filled_by_kernel(out);
+	if ((u64)ret < -4095ULL && filled_by_kernel(&out))
+		note_filled(t, &out);
+	t->walk_caller = out.caller;
+	return t->walk_pages[0] | t->walk_pages[1] ? t : NULL;
+}
+
+static __always_inline struct walk_ctx walk_of(struct mp_thread *t, u32 i)
+{
+	struct mp_proc_val *p = mp_current();
+
+	return (struct walk_ctx){
+		.mm = current_mm(),
+		.addr = t->walk[i],
+		.end = t->walk[i] + t->walk_pages[i] * MP_PAGE_SIZE,
+		.caller = t->walk_caller,
+		.owner = p ? p->owner : 0,
+	};
 }
 
 SEC("tp")
 int mp_sys_exit(struct sys_exit *ctx)
 {
-	struct mp_ev_range ev;
+	struct mp_thread *t;
+	struct walk_ctx w;
 	s64 ret = ctx->ret;
 	u32 nr = ctx->nr;
 
 	barrier_var(ret); /* the context may only be read at fixed offsets: read once, here */
 	barrier_var(nr);
-	if (sys_exit(nr, ret, &ev))
-		walk_filled(&ev);
+	t = sys_exit(nr, ret);
+	if (!t)
+		return 0;
+	w = walk_of(t, 0);
+	bpf_loop(t->walk_pages[0] / 32 + 16, walk_step, &w, 0);
+	if (t->walk[1] == t->walk[0] || !t->walk_pages[1])
+		return 0;
+	w = walk_of(t, 1);
+	bpf_loop(t->walk_pages[1] / 32 + 16, walk_step, &w, 0);
 	return 0;
 }
 
-/* For kernels without bpf_loop (5.10): what fills a range is left to the hooks and to pagemap. */
+/*
+ * For kernels without bpf_loop (5.10): some tables at a time, then the next of 32 tail calls. They
+ * take WALK_STEPS * 32 * 256 KiB; what is beyond is counted as not read.
+ */
+#define WALK_STEPS 32
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u32);
+} walkers SEC(".maps");
+
+SEC("?tp")
+int mp_walk_more(struct sys_exit *ctx)
+{
+	struct mp_thread *t = mp_thread_get();
+	struct walk_ctx w;
+	u32 i;
+
+	if (!t)
+		return 0;
+	i = !t->walk_pages[0];
+	w = walk_of(t, i & 1);
+	for (u32 step = 0; step < WALK_STEPS; step++)
+		if (walk_step(step, &w))
+			break;
+	t->walk[i & 1] = w.addr;
+	t->walk_pages[i & 1] = w.addr < w.end ? (w.end - w.addr) >> MP_PAGE_SHIFT : 0;
+	if (!(t->walk_pages[0] | t->walk_pages[1]))
+		return 0;
+	bpf_tail_call(ctx, &walkers, 0);
+	mp_drop(MP_DROP_WALK);
+	return 0;
+}
+
 SEC("?tp")
 int mp_sys_exit_old(struct sys_exit *ctx)
 {
-	struct mp_ev_range ev;
 	s64 ret = ctx->ret;
 	u32 nr = ctx->nr;
 
 	barrier_var(ret);
 	barrier_var(nr);
-	sys_exit(nr, ret, &ev);
+	if (sys_exit(nr, ret))
+		bpf_tail_call(ctx, &walkers, 0);
 	return 0;
 }

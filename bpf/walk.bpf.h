@@ -123,6 +123,29 @@ static __always_inline struct page *mp_head_page(struct page *page)
 	return head & 1 ? (struct page *)(head - 1) : page;
 }
 
+/* Of the folio that @page is the first of; folio_order() in include/linux/mm.h */
+static __always_inline u32 mp_head_order(struct page *head)
+{
+	struct page___order *second = (void *)((u64)head + mp_set.page_struct);
+	struct folio___order *o = (void *)head;
+	struct folio___flags *f = (void *)head;
+
+	if (!(mp_page_flags(head) >> bpf_core_enum_value(enum pageflags, PG_head) & 1))
+		return 0;
+	if (bpf_core_field_exists(f->_flags_1))
+		return BPF_CORE_READ(f, _flags_1) & 15;
+	if (bpf_core_field_exists(o->_folio_order))
+		return BPF_CORE_READ(o, _folio_order) & 15;
+	if (bpf_core_field_exists(second->compound_order))
+		return BPF_CORE_READ(second, compound_order) & 15;
+	return 0;
+}
+
+static __always_inline u32 mp_folio_order(u64 pfn)
+{
+	return mp_head_order(mp_head_page(mp_page(pfn)));
+}
+
 /* What kind of page a present entry maps: MP_PAGE_ANON, MP_PAGE_ZERO, or 0 (file, shmem, device). */
 static __always_inline u64 mp_page_kind(u64 pte, u64 pfn)
 {

@@ -326,6 +326,29 @@ static void check_finds_what_moved(void **state)
 	feed_end();
 }
 
+/* A folio that was split in view is no loss, one found split is; who tells no order changes none. */
+static void order_of_a_folio(void **state)
+{
+	const uint64_t order0 = MP_PAGE_ORDERED, order4 = order0 | 4ULL << MP_PAGE_ORDER_SHIFT;
+
+	(void)state;
+	feed_begin();
+	feed_pages(1, MP_SRC_SEEDED, MEM, 0, ANON(16) | order4, 16);
+	feed_pages(1, MP_SRC_CHECK, MEM, 0, ANON(16), 16);
+	feed_report();
+	assert_int_equal(report_page(1, MEM + 15 * PAGE)->order, 4);
+	assert_int_equal(report_page(1, MEM + 15 * PAGE)->pfn, 31);
+	feed_pages(1, MP_SRC_POPULATE, MEM, 0, ANON(16) | order0, 8);
+	assert_int_equal(feed_report()->loss.moved_unseen_pages, 0);
+	assert_int_equal(report_page(1, MEM)->order, 0);
+	assert_int_equal(report_page(1, MEM)->source, MP_SRC_SEEDED);
+	assert_int_equal(report_page(1, MEM + 8 * PAGE)->order, 4);
+	feed_pages(1, MP_SRC_CHECK, MEM, 0, ANON(16) | order0, 16);
+	assert_int_equal(feed_report()->loss.moved_unseen_pages, 8);
+	assert_int_equal(report_page(1, MEM + 8 * PAGE)->order, 0);
+	feed_end();
+}
+
 /* A page that came at the very time the reading began is in it. */
 static void check_at_the_same_time(void **state)
 {
@@ -574,6 +597,7 @@ int main(void)
 		cmocka_unit_test(seeds_do_not_outdo_events),
 		cmocka_unit_test(populated),
 		cmocka_unit_test(check_finds_what_moved),
+		cmocka_unit_test(order_of_a_folio),
 		cmocka_unit_test(check_at_the_same_time),
 		cmocka_unit_test(pfn_filled_in_is_no_move),
 		cmocka_unit_test(tool_pages),

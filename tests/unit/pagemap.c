@@ -257,13 +257,20 @@ static struct told *read_child(enum mp_source source, const uint64_t *tool, size
 	return &told;
 }
 
+/* The entry of an anonymous page in a folio of @order. */
+static uint64_t anon(uint64_t pfn, uint64_t order)
+{
+	return MP_PAGE_PRESENT | MP_PAGE_ANON | MP_PAGE_ORDERED | order << MP_PAGE_ORDER_SHIFT |
+	       pfn;
+}
+
 static void check_mixed(const struct told *told, int absent_too)
 {
 	for (unsigned long i = 0; i < PAGES; i++) {
 		uint64_t pfn = raw_pfn(child.mixed + i * PAGE), wanted = 0;
 
 		if (wanted_state(i) == WRITTEN)
-			wanted = MP_PAGE_PRESENT | MP_PAGE_ANON | pfn;
+			wanted = anon(pfn, 0);
 		else if (wanted_state(i) == ZERO)
 			wanted = MP_PAGE_PRESENT | MP_PAGE_ZERO | pfn;
 		if (told->mixed[i] != wanted)
@@ -276,13 +283,12 @@ static void check_mixed(const struct told *told, int absent_too)
 static void check_files(const struct told *told)
 {
 	for (unsigned long i = 0; i < 8; i++) {
-		uint64_t wanted = MP_PAGE_PRESENT | MP_PAGE_ANON | raw_pfn(child.file + i * PAGE);
+		uint64_t wanted = anon(raw_pfn(child.file + i * PAGE), 0);
 
 		assert_true(told->file[i] == (i == 2 || i == 5 ? wanted : 0));
 	}
 	assert_int_equal(told->shared, 0);
-	assert_true(told->hole ==
-		    (MP_PAGE_PRESENT | MP_PAGE_ANON | raw_pfn(child.hole + HOLE_BYTES / 2)));
+	assert_true(told->hole == anon(raw_pfn(child.hole + HOLE_BYTES / 2), 0));
 }
 
 static void test_seeded(void **state)
@@ -323,21 +329,20 @@ static void test_huge(void **state)
 {
 	const struct told *told = read_child(MP_SRC_SEEDED, NULL, 0);
 	int whole = huge_kb(child.huge) >= 2048, given = whole, tells = kernel_tells_huge();
-	uint64_t huge = whole && tells ? MP_PAGE_HUGE : 0, kind = MP_PAGE_ANON;
+	uint64_t huge = whole && tells ? MP_PAGE_HUGE : 0, kind = anon(0, whole ? 9 : 0);
 
 	(void)state;
 	assert_int_equal(told->order9, huge != 0);
 	for (unsigned long i = 0; i < 1024; i++) {
 		if (i == 512) { /* it is counted nowhere, but the small zero page is one PFN */
-			kind = MP_PAGE_ZERO;
+			kind = MP_PAGE_PRESENT | MP_PAGE_ZERO;
 			given = raw_pfn(child.huge + HUGE_BYTES) + 1 ==
 				raw_pfn(child.huge + HUGE_BYTES + PAGE);
 			huge = given ? MP_PAGE_HUGE : 0;
 		}
 		if (!given && i % 512) /* no huge page to be had: one small page each */
 			continue;
-		assert_true(told->huge[i] ==
-			    (MP_PAGE_PRESENT | huge | kind | raw_pfn(child.huge + i * PAGE)));
+		assert_true(told->huge[i] == (huge | kind | raw_pfn(child.huge + i * PAGE)));
 	}
 }
 

@@ -221,6 +221,7 @@ static int load(struct mp_kernel *k, uint32_t ring_bytes, enum mp_row row, struc
 	choose_uprobes(k);
 	bpf_program__set_autoload(k->skel->progs.mp_sys_exit, k->set.has_loop);
 	bpf_program__set_autoload(k->skel->progs.mp_sys_exit_old, !k->set.has_loop);
+	bpf_program__set_autoload(k->skel->progs.mp_walk_more, !k->set.has_loop);
 	rc = mallocpath_bpf__load(k->skel);
 	if (rc)
 		return mp_fail(
@@ -229,6 +230,19 @@ static int load(struct mp_kernel *k, uint32_t ring_bytes, enum mp_row row, struc
 			"for the verifier's reason",
 			mp_row_name(row), strerror(-rc));
 	return 0;
+}
+
+/* Without loops a program calls itself. */
+static int share_walker(struct mp_kernel *k, struct mp_err *err)
+{
+	int fd = bpf_program__fd(k->skel->progs.mp_walk_more);
+	uint32_t key = 0;
+
+	if (k->set.has_loop ||
+	    !bpf_map_update_elem(bpf_map__fd(k->skel->maps.walkers), &key, &fd, BPF_ANY))
+		return 0;
+	return mp_fail(err, MP_EXIT_FAILED, errno,
+		       "the walk of page tables cannot be continued: %s", strerror(errno));
 }
 
 /* The values of an array map as memory of ours. NULL with @err. */
@@ -302,6 +316,8 @@ static int try_row(struct mp_kernel *k, uint32_t ring_bytes, enum mp_row row, st
 
 	if (!rc)
 		rc = share_maps(k, err);
+	if (!rc)
+		rc = share_walker(k, err);
 	if (!rc)
 		rc = attach_common(k, err);
 	if (!rc)

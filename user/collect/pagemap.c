@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "collect/folios.h"
 #include "collect/procfs.h"
 
 /* Documentation/admin-guide/mm/pagemap.rst: bits of an entry of /proc/PID/pagemap */
@@ -28,8 +29,6 @@
  * poisoned pages and markers; at most 9 of them are taken.
  */
 #define SWAP_TYPE_SPECIAL 23U
-
-#define KPF_ZERO_PAGE 24 /* include/uapi/linux/kernel-page-flags.h */
 
 /* include/uapi/linux/fs.h since Linux 6.7; not in the headers of Debian 12 */
 struct scan_region {
@@ -60,7 +59,6 @@ struct reader {
 	pid_t pid;
 	uint8_t source;
 	int pagemap_fd;
-	int kpageflags_fd; /* -1: not there */
 	bool scan;
 	uint64_t zero_pfn;
 	uint64_t huge_zero_pfn; /* of its first page; 0: none seen yet */
@@ -75,6 +73,7 @@ struct reader {
 	uint64_t *raw; /* CHUNK entries */
 	struct scan_region *regions;
 	struct mp_ev_pages *ev; /* room for EXPLICIT entries; ev->nr are gathered */
+	struct mp_folios folios;
 };
 
 int mp_pagemap_use_scan(int use)
@@ -157,7 +156,7 @@ static size_t run_length(uint64_t addr, const uint64_t *e, size_t nr)
 
 	if (e[0] & MP_PAGE_SWAP)
 		return 1;
-	if (e[0] & MP_PAGE_HUGE) { /* one folio an event */
+	if (e[0] & MP_PAGE_HUGE) { /* one mapping an event */
 		uint64_t left = (HUGE_MASK + 1 - (addr & HUGE_MASK)) / MP_PAGE_SIZE;
 
 		nr = nr < left ? nr : left;
@@ -211,15 +210,6 @@ static int send_tool_pages(struct reader *r, uint64_t addr, const uint64_t *e, s
 
 /* ---- what an entry means -------------------------------------------------------------------- */
 
-static bool is_zero_frame(const struct reader *r, uint64_t pfn)
-{
-	uint64_t flags;
-
-	return pread(r->kpageflags_fd, &flags, sizeof(flags), (off_t)(pfn * sizeof(flags))) ==
-		       (ssize_t)sizeof(flags) &&
-	       (flags >> KPF_ZERO_PAGE & 1);
-}
-
 /*
  * Whether the 512 entries from an aligned address on are the huge zero page: it is only ever mapped
  * whole. There is one at a time, but it can be given back and another be made later.
@@ -234,9 +224,9 @@ static bool is_huge_zero(struct reader *r, const uint64_t *raw)
 		return true;
 	if ((raw[HUGE_PAGES - 1] & PM_PFN_MASK) != pfn + HUGE_PAGES - 1)
 		return false;
-	if (r->kpageflags_fd < 0) /* nothing else with this bit can be in memory without a file */
+	if (r->folios.fd < 0) /* nothing else with this bit can be in memory without a file */
 		return raw[0] & PM_FILE;
-	if (!is_zero_frame(r, pfn))
+	if (!mp_folios_is_zero(&r->folios, pfn))
 		return false;
 	r->huge_zero_pfn = pfn;
 	return true;
@@ -254,6 +244,28 @@ static uint64_t entry_of(const struct reader *r, uint64_t raw)
 	if (!(raw & PM_SWAP) || raw & PM_GUARD || (raw & PM_SWAP_TYPE) >= SWAP_TYPE_SPECIAL)
 		return 0;
 	return MP_PAGE_SWAP | (pfn >> 5);
+}
+
+/* Adds the orders of their folios to @nr entries of anonymous pages whose PFNs count up. */
+static void add_orders(struct reader *r, uint64_t *e, size_t nr)
+{
+	uint8_t orders[MP_FOLIOS_RUN];
+
+	if (mp_folios_orders(&r->folios, e[0] & MP_PAGE_PFN, nr, orders))
+		for (size_t i = 0; i < nr; i++)
+			e[i] |= MP_PAGE_ORDERED | (uint64_t)orders[i] << MP_PAGE_ORDER_SHIFT;
+}
+
+static void find_orders(struct reader *r, uint64_t *e, size_t nr)
+{
+	for (size_t i = 0, n; i < nr; i += n) {
+		n = 1;
+		if (!(e[i] & MP_PAGE_ANON))
+			continue;
+		while (i + n < nr && n < MP_FOLIOS_RUN && e[i + n] == e[i] + n)
+			n++;
+		add_orders(r, e + i, n);
+	}
 }
 
 /* Turns what the kernel said into wire entries, in place. */
@@ -275,6 +287,7 @@ static void convert(struct reader *r, uint64_t addr, uint64_t *e, size_t nr, boo
 			e[i] |= MP_PAGE_HUGE;
 		i++;
 	}
+	find_orders(r, e, nr);
 }
 
 /* ---- reading -------------------------------------------------------------------------------- */
@@ -503,7 +516,7 @@ static int open_reader(struct reader *r)
 	r->pagemap_fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (r->pagemap_fd < 0)
 		return -errno;
-	r->kpageflags_fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
+	mp_folios_init(&r->folios, open("/proc/kpageflags", O_RDONLY | O_CLOEXEC));
 	r->raw = malloc(CHUNK * sizeof(*r->raw));
 	r->regions = malloc(REGIONS * sizeof(*r->regions));
 	r->ev = calloc(1, sizeof(*r->ev) + EXPLICIT * sizeof(r->ev->entries[0]));
@@ -514,8 +527,8 @@ static void close_reader(struct reader *r)
 {
 	if (r->pagemap_fd >= 0)
 		close(r->pagemap_fd);
-	if (r->kpageflags_fd >= 0)
-		close(r->kpageflags_fd);
+	if (r->folios.fd >= 0)
+		close(r->folios.fd);
 	free(r->raw);
 	free(r->regions);
 	free(r->ev);
@@ -527,7 +540,7 @@ int mp_pagemap_read(pid_t pid, enum mp_source source, const uint64_t *tool, size
 	struct reader r = { .pid = pid,
 			    .source = (uint8_t)source,
 			    .pagemap_fd = -1,
-			    .kpageflags_fd = -1,
+			    .folios = { .fd = -1 },
 			    .tool = tool,
 			    .nr_tool = nr_tool,
 			    .emit = emit,

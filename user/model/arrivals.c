@@ -68,12 +68,17 @@ static bool agrees(const struct mp_page_rec *old, const struct mp_page_rec *now)
 	return (old->state == now->state || shared) && (old->pfn == now->pfn || !old->pfn);
 }
 
-/* The same page as the ledger has it: only what was not known is filled in. */
-static int confirm(struct reading *r, uint64_t vpn, const struct mp_page_rec *old,
-		   const struct mp_page_rec *now)
+/* The same page as the ledger has it: what was not known is filled in, and what its folio became. */
+static int confirm(struct reading *r, uint64_t vpn, struct mp_page_rec *old,
+		   const struct mp_page_rec *now, bool ordered)
 {
-	struct mp_page_rec rec = *old;
+	struct mp_page_rec rec;
 
+	if (ordered && old->pfn == now->pfn && old->order != now->order) {
+		old->order = now->order; /* its folio was split */
+		r->m->loss.moved_unseen_pages += r->ev->source == MP_SRC_CHECK;
+	}
+	rec = *old;
 	if (now->source != MP_SRC_TOOL && old->pfn == now->pfn)
 		return 0;
 	if (!rec.pfn)
@@ -101,12 +106,15 @@ static bool any_stray(const struct mp_model *m, uint64_t since_ns)
 
 static int apply_entry(struct reading *r, uint64_t vpn, uint64_t entry)
 {
-	const struct mp_page_rec *old = mp_pages__get(&r->p->pages, vpn);
+	bool ordered = entry & MP_PAGE_ORDERED && entry & MP_PAGE_ANON;
+	struct mp_page_rec *old = mp_pages__get(&r->p->pages, vpn);
 	bool check = r->ev->source == MP_SRC_CHECK;
 	struct mp_page_rec rec = r->base;
 
 	rec.state = state_of(entry);
 	rec.pfn = rec.state == MP_STATE_SWAPPED ? 0 : entry & MP_PAGE_PFN;
+	if (ordered)
+		rec.order = MP_PAGE_ORDER(entry) < 9 ? MP_PAGE_ORDER(entry) : 9;
 	if (entry & MP_PAGE_HUGE) {
 		rec.order = 9;
 		if (r->base.source == MP_SRC_FAULT)
@@ -122,7 +130,7 @@ static int apply_entry(struct reading *r, uint64_t vpn, uint64_t entry)
 		return 0;
 	}
 	if (old && agrees(old, &rec))
-		return confirm(r, vpn, old, &rec);
+		return confirm(r, vpn, old, &rec, ordered);
 	if (r->strays && freed_since(r, rec.pfn))
 		return 0;
 	r->m->loss.moved_unseen_pages += check;
