@@ -6,10 +6,10 @@ import collections
 PAGE = 4096
 SHOWN = 8  # mismatches of one kind that are spelled out
 
-Page = collections.namedtuple("Page", "pfn state exclusive")
+Page = collections.namedtuple("Page", "pfn state exclusive order")
 Block = collections.namedtuple("Block", "requested resident site before")
 Site = collections.namedtuple("Site", "kind calls frees requested")
-Expect = collections.namedtuple("Expect", "start end kind by source before")
+Expect = collections.namedtuple("Expect", "start end kind by source before order")
 
 
 class Truth:
@@ -36,8 +36,8 @@ class Truth:
     def read_vma(self, start, end, kind):
         self.vmas.append((int(start, 0), int(end, 0), kind))
 
-    def read_page(self, addr, pfn, state, exclusive):
-        self.pages[int(addr, 0)] = Page(int(pfn), state, exclusive == "1")
+    def read_page(self, addr, pfn, state, exclusive, order):
+        self.pages[int(addr, 0)] = Page(int(pfn), state, exclusive == "1", int(order))
 
     def read_nopfn(self, addr):
         self.nopfn.append(addr)
@@ -54,8 +54,9 @@ class Truth:
     def read_site(self, name, kind, calls, frees, requested):
         self.sites[name] = Site(kind, int(calls), int(frees), int(requested))
 
-    def read_expect(self, start, end, kind, by, source, before):
-        self.expects.append(Expect(int(start, 0), int(end, 0), kind, by, source, before == "1"))
+    def read_expect(self, start, end, kind, by, source, before, order):
+        self.expects.append(Expect(int(start, 0), int(end, 0), kind, by, source, before == "1",
+                                   int(order)))
 
     def read_end(self):
         self.whole = True
@@ -102,6 +103,10 @@ def compare_pages(truth, rows, bad):
             continue
         if true.state != "swapped":
             bad.equal("pfn", row["addr"], row["pfn"], true.pfn)
+            bad.equal("order", row["addr"], row["order"], true.order)
+        if row["source"] == "fault":  # what reads brought is no page, and what writes brought is
+            bad.equal("kind", f"{row['addr']} by a read", row["kind"] == "zero",
+                      true.state == "zero")
         state = row["state"]
         if state == "shared_cow":  # a child that is not followed does not tell that it went
             state = "present"
@@ -136,9 +141,8 @@ def compare_expects(truth, seen, gup_seen, bad):
                 want = "fault"
             if want != "-" and row[field] not in want.split("|"):
                 bad.equal("how it came", f"{addr:#x} {field}", row[field], want)
-        order = {"thp": 9, "mthp": 4}.get(expect.kind)
-        if order:
-            bad.equal("how it came", f"{addr:#x} order", row["order"], order)
+        if expect.order >= 0:  # the kernel did what the scenario is about
+            bad.equal("truth", f"{addr:#x} order", truth.pages[addr].order, expect.order)
 
 
 def function_of(sites, ident):
@@ -276,15 +280,16 @@ def made_up(truth):
     pages = []
     for addr, page in truth.pages.items():
         expect = expect_of.get(addr)
-        row = {"addr": f"{addr:#x}", "pfn": page.pfn, "kind": "anon", "by": "user", "order": 0,
+        row = {"addr": f"{addr:#x}", "pfn": page.pfn, "kind": "anon", "by": "user", "order": page.order,
                "state": page.state, "source": "fault", "blocks": len(on_page[addr]),
                "block": f"{min(on_page[addr]):#x}" if on_page[addr] else None}
         if page.state == "present" and not page.exclusive:
             row["state"] = "shared_cow"
+        if page.state == "zero":
+            row["kind"] = "zero"
         if expect:
-            row.update({f: getattr(expect, f).split("|")[0] for f in ("kind", "by", "source")
-                        if getattr(expect, f) != "-"})
-            row["order"] = {"thp": 9, "mthp": 4}.get(expect.kind, 0)
+            row.update({f: getattr(expect, f).split("|")[-1] for f in ("kind", "by", "source")
+                        if getattr(expect, f) != "-" and (f != "kind" or page.state != "zero")})
             if expect.before:
                 row["source"] = "seeded"
         pages.append(row)
@@ -344,6 +349,7 @@ def wrongs(report, pid):
         process["pages"].append(new)
 
     yield change("one PFN", lambda w, p: row(p).update(pfn=row(p)["pfn"] + 1))
+    yield change("one order", lambda w, p: row(p).update(order=row(p)["order"] ^ 9))
     yield change("a page missing", lambda w, p: p["pages"].remove(row(p)))
     yield change("a page too many", lambda w, p: extra(p))
     yield change("zero told as present", lambda w, p: row(p, "zero").update(state="present"))

@@ -2,6 +2,8 @@
 /*
  * A process whose memory is known to the page: many ways to get, touch and give back memory, each
  * followed by a barrier at which the truth is written (truth.h). layout DIR [SCENARIO...]
+ * LAYOUT_MTHP is the size in KiB of the folios that the driver has allowed for the mthp scenarios,
+ * LAYOUT_THP=never says that there are no huge pages whoever asks.
  *
  * Every function named site_* calls the allocator itself, so that the direct caller is its name.
  */
@@ -241,16 +243,17 @@ static void scenario_zero(void)
 	truth_expect(truth_at(zero_map), MIB, "zero", "user", "fault");
 }
 
+/* Writing may take the huge zero page away, for a huge page (7.2) or small ones. */
 static void scenario_zero_written(void)
 {
+	char *block = truth_at(zero_block), *map = truth_at(zero_map);
+
 	touch(zero_block, MIB / 2);
-	truth_expect(truth_at(zero_block) + TRUTH_PAGE, MIB / 2, "cow|thp", "user", "fault");
+	truth_expect(block + TRUTH_PAGE, MIB - TRUTH_PAGE, "zero|cow|thp", "user", "fault");
+	truth_expect(block + TRUTH_PAGE, MIB / 2 - TRUTH_PAGE, "cow|thp", "user", "fault");
 	touch(zero_map, MIB / 4);
-	/* the huge zero page is replaced by a huge page (7.2), all of it, or by small ones */
-	truth_expect(truth_at(zero_map), MIB / 4, "cow|thp", "user", "fault");
-	truth_expect(truth_at(zero_map) + MIB / 4, MIB - MIB / 4, "zero|thp", "user", "fault");
-	truth_expect(truth_at(zero_block) + MIB / 2 + TRUTH_PAGE, MIB / 2 - TRUTH_PAGE, "zero|thp",
-		     "user", "fault");
+	truth_expect(map, MIB, "zero|cow|thp", "user", "fault");
+	truth_expect(map, MIB / 4, "cow|thp", "user", "fault");
 }
 
 static void scenario_readsys(void)
@@ -387,6 +390,17 @@ static void scenario_churn(void)
 	}
 }
 
+/* What comes where huge pages are asked for. */
+static void expect_huge(const void *p, uint64_t len, int order)
+{
+	const char *thp = getenv("LAYOUT_THP");
+
+	if (thp && !strcmp(thp, "never"))
+		truth_expect_order(p, len, "anon", "user", "fault", 0);
+	else
+		truth_expect_order(p, len, "thp", "user", "fault", order);
+}
+
 static int huge_block;
 
 static void scenario_huge(void)
@@ -401,9 +415,9 @@ static void scenario_huge(void)
 	read_pages(p + 2 * HUGE, TRUTH_PAGE);
 	read_pages(p + 3 * HUGE, TRUTH_PAGE);
 	p[5 * HUGE] = 1;
-	truth_expect(p, 2 * HUGE, "thp", "user", "fault");
+	expect_huge(p, 2 * HUGE, 9);
 	truth_expect(p + 2 * HUGE, 2 * HUGE, "zero", "user", "fault");
-	truth_expect(p + 5 * HUGE, HUGE, "thp", "user", "fault");
+	expect_huge(p + 5 * HUGE, HUGE, 9);
 }
 
 static void scenario_huge_split(void)
@@ -416,6 +430,24 @@ static void scenario_huge_split(void)
 	must(madvise(p + 5 * HUGE, HUGE, MADV_DONTNEED), "MADV_DONTNEED");
 	must(mprotect(p + 6 * HUGE, HUGE / 2, PROT_READ), "mprotect");
 	read_pages(p + 6 * HUGE, HUGE / 2);
+}
+
+/*
+ * Giving part of a huge page back for later takes it apart at once, in small pages; some kernels
+ * then put the zero page in the place of those that hold nothing.
+ */
+static void scenario_huge_free(void)
+{
+	char *p = truth_at(site_huge(3 * HUGE));
+
+	must(madvise(p, 3 * HUGE, MADV_HUGEPAGE), "MADV_HUGEPAGE");
+	write_pages(p, 2 * HUGE);
+	p[2 * HUGE] = 1;
+	must(madvise(p + HUGE + 256 * KIB, 64 * KIB, MADV_FREE), "MADV_FREE");
+	must(madvise(p + 2 * HUGE + 64 * KIB, HUGE / 2, MADV_FREE), "MADV_FREE");
+	expect_huge(p, HUGE, 9);
+	expect_huge(p + HUGE, HUGE, 0);
+	expect_huge(p + 2 * HUGE, TRUTH_PAGE, 0);
 }
 
 static void scenario_no_huge(void)
@@ -432,20 +464,33 @@ static void scenario_no_huge(void)
 	must(prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0), "PR_SET_THP_DISABLE");
 }
 
-/* Only asked for where the driver set the 64 KiB size to "madvise" and all others to "never". */
+/* Only asked for where the driver has set one size to "madvise" and all others to "never". */
 static void scenario_mthp(void)
 {
-	int block = site_mthp(2 * HUGE);
-	char *p = truth_at(block);
+	size_t size = strtoul(getenv("LAYOUT_MTHP"), NULL, 10) * KIB;
+	int block = site_mthp(10 * HUGE), order = __builtin_ctzl(size / TRUTH_PAGE);
+	char *p = truth_at(block), *read = p + 8 * HUGE;
+
+	must(madvise(p, 10 * HUGE, MADV_HUGEPAGE), "MADV_HUGEPAGE");
+	for (size_t i = 0; i < 8; i += 2) {
+		p[i * size + 9000] = 1;
+		truth_expect_order(p + i * size, size, "mthp", "user", "fault", order);
+	}
+	read_pages(read, 64 * KIB);
+	truth_expect_order(read, 64 * KIB, "zero", "user", "fault", 0);
+	must(madvise(p + size / 4, size / 2, MADV_DONTNEED), "MADV_DONTNEED");
+}
+
+/* What the kernel may drop must be its own folio: it takes those apart that reach beyond it. */
+static void scenario_mthp_split(void)
+{
+	size_t size = strtoul(getenv("LAYOUT_MTHP"), NULL, 10) * KIB;
+	char *p = truth_at(site_mthp(2 * HUGE));
 
 	must(madvise(p, 2 * HUGE, MADV_HUGEPAGE), "MADV_HUGEPAGE");
-	for (size_t at = 0; at < HUGE; at += 128 * KIB) {
-		p[at + 20000] = 1;
-		truth_expect(p + at, 64 * KIB, "mthp", "user", "fault");
-	}
-	read_pages(p + HUGE, 64 * KIB);
-	truth_expect(p + HUGE, 64 * KIB, "zero", "user", "fault");
-	must(madvise(p + 16 * KIB, 32 * KIB, MADV_DONTNEED), "MADV_DONTNEED");
+	write_pages(p, size);
+	must(madvise(p + size / 2, size / 2, MADV_FREE), "MADV_FREE");
+	truth_expect_order(p, size, "mthp", "user", "fault", 0);
 }
 
 static void wait_for_byte(int fd)
@@ -504,17 +549,29 @@ static const struct {
 	void (*run)(void);
 	int own_barrier; /* has one inside, with the same name; the last is NAME_after */
 } scenarios[] = {
-	{ "before", scenario_before, 0 },     { "touch", scenario_touch, 0 },
-	{ "calloc", scenario_calloc, 0 },     { "realloc", scenario_realloc, 0 },
-	{ "align", scenario_align, 0 },       { "threshold", scenario_threshold, 0 },
-	{ "zero", scenario_zero, 0 },         { "zero_written", scenario_zero_written, 0 },
-	{ "readsys", scenario_readsys, 0 },   { "populate", scenario_populate, 0 },
-	{ "dontneed", scenario_dontneed, 0 }, { "free", scenario_free, 0 },
-	{ "mremap", scenario_mremap, 0 },     { "before_later", scenario_before_later, 0 },
-	{ "threads", scenario_threads, 1 },   { "churn", scenario_churn, 0 },
-	{ "huge", scenario_huge, 0 },         { "huge_split", scenario_huge_split, 0 },
-	{ "no_huge", scenario_no_huge, 0 },   { "fork", scenario_fork, 1 },
+	{ "before", scenario_before, 0 },
+	{ "touch", scenario_touch, 0 },
+	{ "calloc", scenario_calloc, 0 },
+	{ "realloc", scenario_realloc, 0 },
+	{ "align", scenario_align, 0 },
+	{ "threshold", scenario_threshold, 0 },
+	{ "zero", scenario_zero, 0 },
+	{ "zero_written", scenario_zero_written, 0 },
+	{ "readsys", scenario_readsys, 0 },
+	{ "populate", scenario_populate, 0 },
+	{ "dontneed", scenario_dontneed, 0 },
+	{ "free", scenario_free, 0 },
+	{ "mremap", scenario_mremap, 0 },
+	{ "before_later", scenario_before_later, 0 },
+	{ "threads", scenario_threads, 1 },
+	{ "churn", scenario_churn, 0 },
+	{ "huge", scenario_huge, 0 },
+	{ "huge_split", scenario_huge_split, 0 },
+	{ "huge_free", scenario_huge_free, 0 },
+	{ "no_huge", scenario_no_huge, 0 },
+	{ "fork", scenario_fork, 1 },
 	{ "mthp", scenario_mthp, 0 },
+	{ "mthp_split", scenario_mthp_split, 0 },
 };
 
 static void run(int i)
@@ -537,7 +594,7 @@ int main(int argc, char **argv)
 	}
 	truth_start(argv[1]);
 	for (int i = 0; i < n; i++) {
-		int wanted = argc == 2 && strcmp(scenarios[i].name, "mthp");
+		int wanted = argc == 2 && strncmp(scenarios[i].name, "mthp", 4);
 
 		for (int k = 2; k < argc; k++)
 			wanted |= !strcmp(argv[k], scenarios[i].name);

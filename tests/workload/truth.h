@@ -32,7 +32,13 @@
 #define PM_FILE      (1ULL << 61)
 #define PM_EXCLUSIVE (1ULL << 56)
 #define PM_PFN       ((1ULL << 55) - 1)
-#define KPF_ZERO     (1ULL << 24)
+/* include/uapi/linux/kernel-page-flags.h */
+#define KPF_HEAD (1ULL << 15)
+#define KPF_TAIL (1ULL << 16)
+#define KPF_THP  (1ULL << 22)
+#define KPF_ZERO (1ULL << 24)
+#define KPF_NEAR 64   /* frames whose flags are read together, ... */
+#define KPF_FAR  1024 /* ... and where there is a folio: no folio lies across a multiple of it */
 
 struct truth_block {
 	uint64_t addr, requested;
@@ -49,7 +55,7 @@ struct truth_site {
 struct truth_expect { /* how the pages of a range must have come; "-": anything */
 	uint64_t start, end;
 	const char *kind, *by, *source;
-	int before;
+	int before, order; /* order: of the folio, -1: any */
 };
 
 struct truth_vma {
@@ -67,8 +73,8 @@ static struct truth {
 	size_t out_len;
 	int nr_blocks, nr_sites, nr_expects, nr_vmas;
 	int fd, ready, go, barrier, failed;
-	uint64_t tool_pages, last_kpf_pfn;
-	int last_kpf_zero;
+	uint64_t tool_pages;
+	uint64_t flags[KPF_FAR], flags_pfn, flags_nr; /* of frames from flags_pfn on */
 	char dir[256];
 } * truth;
 
@@ -112,17 +118,52 @@ static int truth_open(const char *path)
 	return fd;
 }
 
-static int truth_is_zero(int kpf_fd, uint64_t pfn)
+static uint64_t truth_flags(int kpf, uint64_t pfn, uint64_t around)
 {
-	uint64_t flags = 0;
+	uint64_t first = pfn & ~(around - 1);
+	ssize_t got;
 
-	if (pfn == truth->last_kpf_pfn)
-		return truth->last_kpf_zero;
-	if (pread(kpf_fd, &flags, 8, pfn * 8) != 8)
-		truth_die("/proc/kpageflags");
-	truth->last_kpf_pfn = pfn;
-	truth->last_kpf_zero = !!(flags & KPF_ZERO);
-	return truth->last_kpf_zero;
+	if (pfn - truth->flags_pfn >= truth->flags_nr || truth->flags_nr < around) {
+		got = pread(kpf, truth->flags, around * 8, first * 8);
+		if (got <= (ssize_t)((pfn - first) * 8))
+			truth_die("/proc/kpageflags");
+		truth->flags_pfn = first;
+		truth->flags_nr = got / 8;
+	}
+	return truth->flags[pfn - truth->flags_pfn];
+}
+
+/* What is told of frames may change from one truth to the next. */
+static void truth_forget_flags(void)
+{
+	truth->flags_nr = 0;
+}
+
+static int truth_is_zero(int kpf, uint64_t pfn)
+{
+	return !!(truth_flags(kpf, pfn, KPF_NEAR) & KPF_ZERO);
+}
+
+/* A folio is a head and the tails after it. */
+static int truth_order(int kpf, uint64_t pfn)
+{
+	uint64_t head, end, order = 0;
+
+	if (!(truth_flags(kpf, pfn, KPF_NEAR) & (KPF_HEAD | KPF_TAIL)))
+		return 0;
+	truth_flags(kpf, pfn, KPF_FAR);
+	head = pfn - truth->flags_pfn;
+	for (end = head + 1; end < truth->flags_nr && truth->flags[end] & KPF_TAIL;)
+		end++;
+	while (head && !(truth->flags[head] & KPF_HEAD))
+		head--;
+	while (head + (1ULL << order) < end)
+		order++;
+	if (!(truth->flags[head] & KPF_HEAD) || head + (1ULL << order) != end)
+		truth_die("a folio's size is no power of two");
+	if (order == 9 && !(truth->flags[head] & (KPF_THP | KPF_ZERO)))
+		truth_die("a folio of 2 MiB is no huge page");
+	return order;
 }
 
 static void truth_read_maps(void)
@@ -156,7 +197,7 @@ static void truth_say_page(int kpf, const struct truth_vma *v, uint64_t addr, ui
 	uint64_t pfn = e & PM_PFN;
 
 	if (e & PM_SWAP) {
-		truth_say("page %#" PRIx64 " 0 swapped 0\n", addr);
+		truth_say("page %#" PRIx64 " 0 swapped 0 0\n", addr);
 		return;
 	}
 	if (!(e & PM_PRESENT))
@@ -173,8 +214,9 @@ static void truth_say_page(int kpf, const struct truth_vma *v, uint64_t addr, ui
 		truth->tool_pages++;
 		return;
 	}
-	truth_say("page %#" PRIx64 " %" PRIu64 " %s %d\n", addr, pfn,
-		  truth_is_zero(kpf, pfn) ? "zero" : "present", !!(e & PM_EXCLUSIVE));
+	truth_say("page %#" PRIx64 " %" PRIu64 " %s %d %d\n", addr, pfn,
+		  truth_is_zero(kpf, pfn) ? "zero" : "present", !!(e & PM_EXCLUSIVE),
+		  truth_order(kpf, pfn));
 }
 
 static void truth_say_pages(int pm, int kpf)
@@ -254,7 +296,7 @@ static void truth_dump(const char *scenario, const char *suffix)
 	truth->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (truth->fd < 0)
 		truth_die(path);
-	truth->last_kpf_pfn = ~0ULL;
+	truth_forget_flags();
 	truth_say("scenario %s\npid %d\n", scenario, getpid());
 	truth_read_maps();
 	truth_say_blocks(pm, kpf);
@@ -268,8 +310,8 @@ static void truth_dump(const char *scenario, const char *suffix)
 	for (int i = 0; i < truth->nr_expects; i++) {
 		const struct truth_expect *e = &truth->expects[i];
 
-		truth_say("expect %#" PRIx64 " %#" PRIx64 " %s %s %s %d\n", e->start, e->end,
-			  e->kind, e->by, e->source, e->before);
+		truth_say("expect %#" PRIx64 " %#" PRIx64 " %s %s %s %d %d\n", e->start, e->end,
+			  e->kind, e->by, e->source, e->before, e->order);
 	}
 	truth_say("end\n");
 	truth_flush();
@@ -361,9 +403,9 @@ static char *truth_at(int i)
 	return (char *)(uintptr_t)truth->blocks[i].addr;
 }
 
-/* The pages wholly inside [p, p + len) came so; later words about a page win. */
-static void truth_expect(const void *p, uint64_t len, const char *kind, const char *by,
-			 const char *source)
+/* The pages wholly inside [p, p + len) came so, in such folios; later words about a page win. */
+static void truth_expect_order(const void *p, uint64_t len, const char *kind, const char *by,
+			       const char *source, int order)
 {
 	uint64_t start = ((uintptr_t)p + TRUTH_PAGE - 1) & ~(TRUTH_PAGE - 1);
 	uint64_t end = ((uintptr_t)p + len) & ~(TRUTH_PAGE - 1);
@@ -371,7 +413,13 @@ static void truth_expect(const void *p, uint64_t len, const char *kind, const ch
 	if (truth->nr_expects == TRUTH_EXPECTS)
 		truth_die("too many expectations");
 	truth->expects[truth->nr_expects++] =
-		(struct truth_expect){ start, end, kind, by, source, 0 };
+		(struct truth_expect){ start, end, kind, by, source, 0, order };
+}
+
+static void truth_expect(const void *p, uint64_t len, const char *kind, const char *by,
+			 const char *source)
+{
+	truth_expect_order(p, len, kind, by, source, -1);
 }
 
 static void __attribute__((noinline)) truth_deepen_stack(void)
