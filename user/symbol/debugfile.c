@@ -17,9 +17,10 @@ static const char system_dir[] = "/usr/lib/debug";
 
 struct search {
 	const struct mp_need *need;
-	unsigned int skip; /* that many hits are not the one wanted */
-	int root;          /* the process's, -1: it is ours */
-	int fd;            /* the one wanted, -1: not yet */
+	unsigned int skip;  /* that many hits are not the one wanted */
+	int root;           /* the process's, -1: it is ours */
+	const char *inside; /* the object's path in that root */
+	int fd;             /* the one wanted, -1: not yet */
 	char *found;
 };
 
@@ -103,9 +104,14 @@ static bool plain_name(const char *name)
 	return *name && !strchr(name, '/') && strcmp(name, ".") && strcmp(name, "..");
 }
 
+static const char *object_path(const struct search *s, int root)
+{
+	return root >= 0 ? s->inside : s->need->path;
+}
+
 static void beside_object(struct search *s, int root)
 {
-	const char *path = s->need->path, *name = s->need->name;
+	const char *path = object_path(s, root), *name = s->need->name;
 
 	tryf(s, root, "%.*s/%s", dir_len(path), path, name);
 	tryf(s, root, "%.*s/.debug/%s", dir_len(path), path, name);
@@ -113,7 +119,7 @@ static void beside_object(struct search *s, int root)
 
 static void below_dir(struct search *s, int root, const char *dir)
 {
-	const char *path = s->need->path, *name = s->need->name;
+	const char *path = object_path(s, root), *name = s->need->name;
 
 	tryf(s, root, "%s%.*s/%s", dir, dir_len(path), path, name);
 }
@@ -121,7 +127,7 @@ static void below_dir(struct search *s, int root, const char *dir)
 /* An alternate file is named by a path, absolute or from the file that needs it. */
 static void by_alt_name(struct search *s, int root)
 {
-	const char *name = s->need->name, *from = s->need->beside;
+	const char *name = s->need->name, *from = s->need->beside, *path = object_path(s, root);
 
 	if (name[0] == '/') {
 		try(s, root, name);
@@ -129,8 +135,8 @@ static void by_alt_name(struct search *s, int root)
 	}
 	if (*name && *from)
 		tryf(s, root, "%.*s/%s", dir_len(from), from, name);
-	if (*name && s->need->path[0] == '/')
-		tryf(s, root, "%.*s/%s", dir_len(s->need->path), s->need->path, name);
+	if (*name && path[0] == '/')
+		tryf(s, root, "%.*s/%s", dir_len(path), path, name);
 }
 
 static void search(struct search *s, const char *const *dirs)
@@ -162,6 +168,23 @@ static void search(struct search *s, const char *const *dirs)
 	below_dir(s, -1, system_dir);
 }
 
+/*
+ * maps tells an object's path from our root if it can be reached from there, as that of a chroot; of
+ * a container it is from the container's own.
+ */
+static const char *path_inside(const struct mp_need *need)
+{
+	char link[32], root[PATH_MAX];
+	ssize_t len;
+
+	snprintf(link, sizeof(link), "/proc/%u/root", need->tgid);
+	len = readlink(link, root, sizeof(root));
+	if (len > 1 && len < (ssize_t)sizeof(root) && !strncmp(need->path, root, (size_t)len) &&
+	    need->path[len] == '/')
+		return need->path + len;
+	return need->path;
+}
+
 static int open_root(uint32_t tgid)
 {
 	struct stat theirs, ours;
@@ -187,6 +210,7 @@ int mp_debugfile_open(const struct mp_need *need, const char *const *dirs, unsig
 	struct search s = { .need = need, .skip = index, .fd = -1, .found = found };
 
 	s.root = open_root(need->tgid);
+	s.inside = s.root >= 0 ? path_inside(need) : need->path;
 	search(&s, dirs);
 	if (s.root >= 0)
 		close(s.root);

@@ -78,7 +78,8 @@ int mp_wire_put(struct mp_wire *m, const void *bytes, size_t len)
 {
 	if (len > sizeof(m->data) - m->head.bytes)
 		return -EMSGSIZE;
-	memcpy(m->data + m->head.bytes, bytes, len);
+	if (len) /* else @bytes may be NULL */
+		memcpy(m->data + m->head.bytes, bytes, len);
 	m->head.bytes += (uint32_t)len;
 	return 0;
 }
