@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The process that parses: what it may not do, and what its loss costs. */
 #include <dirent.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -9,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +20,7 @@
 #include "base/err.h"
 #include "fixture.h"
 #include "frames.h"
+#include "symbol/jail.h"
 
 #ifdef __SANITIZE_ADDRESS__
 #define SANITIZED 1
@@ -95,6 +99,42 @@ static void it_has_no_rights(void **state)
 		assert_int_equal(status_of(pid, "Uid", 10), 65534);
 	if (!SANITIZED)
 		assert_int_equal(status_of(pid, "Seccomp", 10), 2);
+}
+
+/* What a reader taken over by its file would try first; a bit for each that succeeds. */
+static int try_everything(void)
+{
+	int did = 0;
+
+	did |= (open("/etc/passwd", O_RDONLY) >= 0) << 0;
+	did |= (socket(AF_INET, SOCK_STREAM, 0) >= 0) << 1;
+	did |= (mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
+		MAP_FAILED)
+	       << 2;
+	did |= (kill(getppid(), 0) == 0) << 3;
+	did |= (fork() >= 0) << 4;
+	did |= (execl("/bin/true", "true", NULL) == 0) << 5;
+	/* and what libdw needs is there */
+	did |= (mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+		MAP_FAILED)
+	       << 6;
+	return did;
+}
+
+static void its_system_calls_are_few(void **state)
+{
+	int status = -1;
+	pid_t pid;
+
+	(void)state;
+	fflush(NULL);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid)
+		_exit(mp_jail_enter(0) ? 128 : SANITIZED ? 0 : try_everything());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 /* Its socket, the object, and nothing of ours: no BPF map, no trace, no terminal. */
@@ -269,7 +309,8 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(it_has_no_rights),     cmocka_unit_test(it_has_nothing_open),
+		cmocka_unit_test(it_has_no_rights),
+		cmocka_unit_test(its_system_calls_are_few),     cmocka_unit_test(it_has_nothing_open),
 		cmocka_unit_test(it_ends_with_us),      cmocka_unit_test(killed_between_questions),
 		cmocka_unit_test(killed_in_mid_answer), cmocka_unit_test(one_that_takes_forever),
 		cmocka_unit_test(a_loop_in_the_dwarf),  cmocka_unit_test(damaged_objects),
