@@ -28,8 +28,10 @@ class Tap:
 
     def __init__(self):
         self.number = self.failed = 0
+        self.prefix = ""  # of every name from here on
 
     def check(self, good, name, notes=()):
+        name = self.prefix + name
         self.number += 1
         self.failed += not good
         print(f"{'ok' if good else 'not ok'} {self.number} - {name}", flush=True)
@@ -40,7 +42,7 @@ class Tap:
 
     def skip(self, name, reason):
         self.number += 1
-        print(f"ok {self.number} - {name} # SKIP {reason}", flush=True)
+        print(f"ok {self.number} - {self.prefix}{name} # SKIP {reason}", flush=True)
 
     def note(self, text):
         print(f"# {text}", flush=True)
@@ -89,6 +91,10 @@ def rss_bytes(pid):
 def load_json(path):
     """The report at @path once it is whole, else None."""
     try:
+        with open(path, "rb") as file:  # spares the parsing of what is still being written
+            file.seek(-min(64, os.path.getsize(path)), os.SEEK_END)
+            if not file.read().rstrip().endswith(b"}"):
+                return None
         with open(path, encoding="utf-8") as file:
             return json.load(file)
     except (FileNotFoundError, json.JSONDecodeError):

@@ -3,6 +3,8 @@
 import bisect
 import collections
 
+import gaps
+
 PAGE = 4096
 SHOWN = 8  # mismatches of one kind that are spelled out
 
@@ -120,27 +122,28 @@ def compare_pages(truth, rows, bad):
     return seen
 
 
-def compare_expects(truth, seen, gup_seen, bad):
-    """@gup_seen: the row in use sees the faults that fill a range, so none is learned by a walk."""
+def compare_expects(truth, seen, row, bad):
+    """@row: of the fault stage. Some see the faults that fill a range: none is learned by a walk."""
+    gup_seen = not gaps.named("gup", row)
     wanted = {}
     for expect in truth.expects:
         for addr in range(expect.start, expect.end, PAGE):
             wanted[addr] = expect
     for addr, expect in wanted.items():
-        row = seen.get(addr)
-        if row is None or addr not in truth.pages:
+        page = seen.get(addr)
+        if page is None or addr not in truth.pages:
             continue
         if expect.before:
-            bad.equal("how it came", f"{addr:#x} source", row["source"], "seeded")
+            bad.equal("how it came", f"{addr:#x} source", page["source"], "seeded")
             continue
-        if gup_seen and expect.source == "populate":
-            bad.equal("how it came", f"{addr:#x} by", row["by"], "gup")
+        if expect.source == "populate":
+            bad.equal("how it came", f"{addr:#x} by", page["by"], "gup")
         for field in ("kind", "by", "source"):
             want = getattr(expect, field)
             if gup_seen and want == "populate":
                 want = "fault"
-            if want != "-" and row[field] not in want.split("|"):
-                bad.equal("how it came", f"{addr:#x} {field}", row[field], want)
+            if want != "-" and page[field] not in want.split("|"):
+                bad.equal("how it came", f"{addr:#x} {field}", page[field], want)
         if expect.order >= 0:  # the kernel did what the scenario is about
             bad.equal("truth", f"{addr:#x} order", truth.pages[addr].order, expect.order)
 
@@ -196,11 +199,13 @@ def compare_sites(truths, report, bad):
 def compare_links(process, seen, bad):
     """Each page row names the lowest live block on it, and how many there are."""
     on_page = collections.defaultdict(list)
+    pages = sorted(seen)
     for row in process["blocks"]:
         addr, size = int(row["addr"], 0), row["requested"]
-        if size:
-            for page in range(addr // PAGE * PAGE, addr + size, PAGE):
-                on_page[page].append(addr)
+        first = bisect.bisect_left(pages, addr // PAGE * PAGE)
+        last = bisect.bisect_left(pages, addr + size) if size else first
+        for i in range(first, last):
+            on_page[pages[i]].append(addr)
     for addr, row in seen.items():
         blocks = on_page.get(addr, [])
         bad.equal("link", f"blocks on {addr:#x}", row["blocks"], len(blocks))
@@ -256,7 +261,7 @@ def compare(truths, report, rss=None):
             bad.add("process", f"{truth.pid} is not in the report ({list(processes)})")
             continue
         seen = compare_pages(truth, process["pages"], bad)
-        compare_expects(truth, seen, report["host"]["fault_source"] in ("fentry", "kprobe"), bad)
+        compare_expects(truth, seen, report["host"]["fault_source"], bad)
         compare_blocks(truth, process["blocks"], sites, bad)
         compare_links(process, seen, bad)
         compare_books(truth, process, rss if i == 0 else None, bad)
@@ -290,6 +295,8 @@ def made_up(truth):
         if expect:
             row.update({f: getattr(expect, f).split("|")[-1] for f in ("kind", "by", "source")
                         if getattr(expect, f) != "-" and (f != "kind" or page.state != "zero")})
+            if expect.source == "populate":
+                row["by"] = "gup"
             if expect.before:
                 row["source"] = "seeded"
         pages.append(row)
@@ -308,7 +315,8 @@ def made_up(truth):
     books = {"rss_bytes": rss, "block_bytes": resident, "retained_bytes": 1000,
              "tool_bytes": truth.tool_pages * PAGE, "unexplained_bytes": 0, "zero_bytes": zero,
              "hugetlb_bytes": 0, "coverage": 1.0, "site_coverage": 1.0}
-    return {"schema": "mallocpath.report/1", "host": {"fault_source": "tracepoint"}, "sites": sites, "loss": {"events_dropped": 0},
+    return {"schema": "mallocpath.report/1", "host": {"fault_source": "tracepoint"},
+            "sites": sites, "loss": {"events_dropped": 0},
             "checks": {"chain_faults": 1},
             "processes": [{"pid": truth.pid, "pages": pages, "blocks": blocks, "books": books}]}
 

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+What a row of the fault stage cannot know: the table of docs/ROWS.md. A gap is named for a row, or for
+a kernel by what it is asked for, never by its release. A report must have exactly these gaps.
+"""
+import collections
+import functools
+import os
+import re
+
+TRACING = "/sys/kernel/tracing"
+HOOKING = ("fentry", "kprobe")  # rows that hook functions
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+DOC = os.path.join(TOP, "docs/ROWS.md")
+
+Gap = collections.namedtuple("Gap", "name text here missing")
+
+
+@functools.lru_cache(None)
+def function_traceable(name):
+    """Can the function tracer, and so fentry, reach @name?"""
+    try:
+        with open(f"{TRACING}/available_filter_functions", encoding="ascii") as file:
+            return any(line.split()[0] == name for line in file)
+    except OSError:
+        return False
+
+
+@functools.lru_cache(None)
+def refill_told():
+    """Does the page allocator's tracepoint tell a refill of a CPU's list from an allocation?"""
+    with open(f"{TRACING}/events/kmem/mm_page_alloc_zone_locked/format", encoding="ascii") as file:
+        return "field:int percpu_refill;" in file.read()
+
+
+def lacking(row):
+    """Why this kernel has no such row; None if it has it."""
+    if row == "kprobe" and not os.path.exists("/sys/bus/event_source/devices/kprobe"):
+        return "the kernel has no kprobes"
+    if row == "fentry" and not function_traceable("handle_mm_fault"):
+        return "the kernel does not let functions be traced"
+    return None
+
+
+def never_told(*fields):
+    """True of a report in which no site has any of @fields of its page allocations."""
+    def missing(report):
+        return all(site["page_alloc"][field] is None for site in report["sites"]
+                   for field in fields)
+    return missing
+
+
+def filled_by_walk(report):
+    return any(page["source"] == "populate" and page["kind"] != "zero" and page["by"] == "gup"
+               for process in report["processes"] for page in process["pages"])
+
+
+GAPS = [
+    Gap("gup", "a fault that get_user_pages takes (MAP_POPULATE, mlock) is not seen: its page is "
+        "read from the page table when the system call returns",
+        lambda row: row == "tracepoint", filled_by_walk),
+    Gap("page time", "how much of a fault's time the page allocator took is not known",
+        lambda row: row == "tracepoint", never_told("page_ns", "rest_ns")),
+    Gap("slow path", "whether the page allocator went its slow path is not known",
+        lambda row: row == "tracepoint", never_told("slow")),
+    Gap("stages", "whether a page came from the CPU's list, a refill of it, or the buddy lists is "
+        "not known", lambda row: not refill_told(), never_told("pcp", "refill", "buddy")),
+]
+
+
+def named(name, row):
+    return next(gap for gap in GAPS if gap.name == name).here(row)
+
+
+def compare(report):
+    """What differs between the gaps that are named for this row and those the report has."""
+    row, bad = report["host"]["fault_source"], []
+    for gap in GAPS:
+        if gap.here(row) and not gap.missing(report):
+            bad.append(f"gap {gap.name}: named for {row}, but it is known now")
+        if not gap.here(row) and gap.missing(report):
+            bad.append(f"gap {gap.name}: not named for {row}: {gap.text}")
+    return bad
+
+
+def undocumented():
+    """The gaps that docs/ROWS.md does not have, word by word, and the rows it has beyond them."""
+    with open(DOC, encoding="utf-8") as file:
+        rows = [[cell.strip() for cell in line.strip().strip("|").split("|")]
+                for line in file if line.startswith("| ")]
+    told = {row[0]: row[1] for row in rows if len(row) == 3 and row[0] != "gap"}
+    ours = {gap.name: gap.text for gap in GAPS}
+    return [name for name in told.keys() | ours.keys()
+            if re.sub(r"[`*]", "", told.get(name, "")) != ours.get(name)]
