@@ -75,6 +75,8 @@ static struct truth {
 	int fd, ready, go, barrier, failed;
 	uint64_t tool_pages;
 	uint64_t flags[KPF_FAR], flags_pfn, flags_nr; /* of frames from flags_pfn on */
+	uint64_t counts[KPF_NEAR], counts_pfn;
+	int counts_fd; /* of /proc/kpagecount */
 	char dir[256];
 } * truth;
 
@@ -137,6 +139,22 @@ static uint64_t truth_flags(int kpf, uint64_t pfn, uint64_t around)
 static void truth_forget_flags(void)
 {
 	truth->flags_nr = 0;
+	truth->counts_pfn = 1; /* no multiple of KPF_NEAR */
+}
+
+/*
+ * Is the page in this one place only? Of what a huge entry maps pagemap says the same for every page,
+ * that of the first.
+ */
+static int truth_is_alone(uint64_t pfn)
+{
+	uint64_t first = pfn & ~(KPF_NEAR - 1ULL);
+
+	if (first != truth->counts_pfn &&
+	    pread(truth->counts_fd, truth->counts, KPF_NEAR * 8, first * 8) != KPF_NEAR * 8)
+		truth_die("/proc/kpagecount");
+	truth->counts_pfn = first;
+	return truth->counts[pfn - first] == 1;
 }
 
 static int truth_is_zero(int kpf, uint64_t pfn)
@@ -195,6 +213,7 @@ static void truth_read_maps(void)
 static void truth_say_page(int kpf, const struct truth_vma *v, uint64_t addr, uint64_t e)
 {
 	uint64_t pfn = e & PM_PFN;
+	int order, alone;
 
 	if (e & PM_SWAP) {
 		truth_say("page %#" PRIx64 " 0 swapped 0 0\n", addr);
@@ -214,9 +233,10 @@ static void truth_say_page(int kpf, const struct truth_vma *v, uint64_t addr, ui
 		truth->tool_pages++;
 		return;
 	}
+	order = truth_order(kpf, pfn);
+	alone = order ? truth_is_alone(pfn) : !!(e & PM_EXCLUSIVE);
 	truth_say("page %#" PRIx64 " %" PRIu64 " %s %d %d\n", addr, pfn,
-		  truth_is_zero(kpf, pfn) ? "zero" : "present", !!(e & PM_EXCLUSIVE),
-		  truth_order(kpf, pfn));
+		  truth_is_zero(kpf, pfn) ? "zero" : "present", alone, order);
 }
 
 static void truth_say_pages(int pm, int kpf)
@@ -297,6 +317,7 @@ static void truth_dump(const char *scenario, const char *suffix)
 	if (truth->fd < 0)
 		truth_die(path);
 	truth_forget_flags();
+	truth->counts_fd = truth_open("/proc/kpagecount");
 	truth_say("scenario %s\npid %d\n", scenario, getpid());
 	truth_read_maps();
 	truth_say_blocks(pm, kpf);
@@ -318,6 +339,7 @@ static void truth_dump(const char *scenario, const char *suffix)
 	close(truth->fd);
 	close(pm);
 	close(kpf);
+	close(truth->counts_fd);
 }
 
 /* The tracer comes now: what exists was before, and the counts of the sites begin anew. */
