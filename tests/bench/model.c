@@ -4,12 +4,16 @@
  *
  *	model [EVENTS [BLOCKS]]
  *
+ * First with the callers alone, then with stacks: 20000 different ones of 7 to 42 frames, told when
+ * each is first used.
+ *
  * The recording is made by a small allocator of size classes with a heap that grows by brk: blocks
  * of mixed sizes, freed mostly soon after (as programs do) and sometimes at random, a page fault at
  * the first touch of each page. It holds a million live blocks at most. CPU time is measured, of
  * reading and applying together; the middle of five runs counts.
  */
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +28,8 @@
 #define CLASSES  64 /* of 16 bytes each */
 #define HEAP     0x555555000000ULL
 #define PID      1000
+#define STACKS   20000
+#define TREE     7 /* chunks that hang from one */
 
 struct heap {
 	uint64_t seed, top, touched, ns, pfn;
@@ -34,6 +40,8 @@ struct heap {
 	int (*put)(void *ctx, const struct mp_ev *ev);
 	void *ctx;
 	uint64_t events;
+	bool with_stacks;
+	uint32_t told; /* ids up to here */
 };
 
 static void die(const char *what)
@@ -74,6 +82,31 @@ static void push(uint64_t **array, size_t *n, size_t *cap, uint64_t value)
 	(*array)[(*n)++] = value;
 }
 
+/* Chunks of a tree as call stacks share them; each is where a stack begins, the first few are not. */
+static void tell(struct heap *h, uint32_t id)
+{
+	struct mp_ev_stack ev = { .id = id, .prev = id > TREE ? (id - 1) / TREE : 0, .nr = 7 };
+	int i;
+
+	ev.end = ev.prev ? MP_STACK_GOES_ON : MP_STACK_WHOLE;
+	for (i = 0; i < ev.nr; i++)
+		ev.pc[i] = HEAP - 0x40000000 + (uint64_t)id * 64 + i * 4;
+	put(h, &ev, MP_EV_STACK, sizeof(ev));
+}
+
+/* A few are most of the calls, as in programs: the lesser of two draws. */
+static uint32_t some_stack(struct heap *h)
+{
+	uint64_t a = draw(h) % STACKS, b = draw(h) % STACKS;
+	uint32_t id = 1 + (a < b ? a : b);
+
+	if (!h->with_stacks)
+		return 0;
+	while (h->told < id)
+		tell(h, ++h->told);
+	return id;
+}
+
 static void touch(struct heap *h, uint64_t end)
 {
 	for (; h->touched < end; h->touched += MP_PAGE_SIZE) {
@@ -84,6 +117,7 @@ static void touch(struct heap *h, uint64_t end)
 			.fault_ns = 700,
 			.flags = MP_FAULT_WRITE | MP_FAULT_WALKED | MP_FAULT_PRESENT |
 				 MP_FAULT_ANON | MP_FAULT_KIND_KNOWN | MP_FAULT_TIMED,
+			.stack = some_stack(h),
 			.syscall = -1,
 		};
 
@@ -106,6 +140,7 @@ static void make_block(struct heap *h)
 		.requested = size,
 		.chunk = class * 16 | 1,
 		.caller = HEAP - 0x200000 + draw(h) % 500 * 16,
+		.stack = some_stack(h),
 		.fn = MP_FN_MALLOC,
 	};
 
@@ -164,7 +199,7 @@ static int to_model(void *ctx, const struct mp_ev *ev)
 	return mp_model__apply(ctx, ev);
 }
 
-static void record(const char *path, uint64_t events)
+static void record(const char *path, uint64_t events, bool with_stacks)
 {
 	struct mp_err err = { 0 };
 	struct mp_writer *w = mp_writer__open(path, 0, 0, &err);
@@ -173,6 +208,7 @@ static void record(const char *path, uint64_t events)
 	if (!w)
 		die(err.text);
 	begin(&h, to_file, w);
+	h.with_stacks = with_stacks;
 	while (h.events < events) {
 		if (!h.nr_live || (h.nr_live < LIVE_MAX && draw(&h) % 9 < 5))
 			make_block(&h);
@@ -221,22 +257,22 @@ static int by_value(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-static void speed(uint64_t events)
+static void speed(uint64_t events, bool with_stacks)
 {
 	const char *path = "build/bench-model.mpt";
 	double took[RUNS], report = 0;
 	uint64_t live = 0;
 	int i;
 
-	record(path, events);
+	record(path, events, with_stacks);
 	for (i = 0; i < RUNS; i++)
 		took[i] = replay(path, &report, &live);
 	unlink(path);
 	qsort(took, RUNS, sizeof(*took), by_value);
-	printf("model: %.2f million events/s from a file (middle of %d runs, %.2f to %.2f), "
+	printf("model: %.2f million events/s from a file, %s (middle of %d runs, %.2f to %.2f), "
 	       "%" PRIu64 " events, %" PRIu64 " blocks live at the end, report %.2f s\n",
-	       events / took[RUNS / 2] / 1e6, RUNS, events / took[RUNS - 1] / 1e6,
-	       events / took[0] / 1e6, events, live, report);
+	       events / took[RUNS / 2] / 1e6, with_stacks ? "stacks" : "callers", RUNS,
+	       events / took[RUNS - 1] / 1e6, events / took[0] / 1e6, events, live, report);
 }
 
 /* The heap filled, thinned out by half at random, and filled again: no leaf is as it was built. */
@@ -272,7 +308,10 @@ static void size(uint64_t blocks)
 
 int main(int argc, char **argv)
 {
-	speed(argc > 1 ? strtoull(argv[1], NULL, 10) : 12000000);
+	uint64_t events = argc > 1 ? strtoull(argv[1], NULL, 10) : 12000000;
+
+	speed(events, false);
+	speed(events, true);
 	size(argc > 2 ? strtoull(argv[2], NULL, 10) : 10000000);
 	return 0;
 }

@@ -14,12 +14,15 @@ PAGE = 4096
 MIB = 1 << 20
 PRESENT, ANON, ZERO, HUGE = 1 << 63, 1 << 62, 1 << 61, 1 << 59
 UNREAD = (1 << 64) - 1
-(GAP, ALLOC, FREE, REALLOC, REALLOC_DONE, FAULT, PAGES, PAGE_FREE, RANGE, FORK, EXEC, EXIT) = range(1, 13)
+(GAP, ALLOC, FREE, REALLOC, REALLOC_DONE, FAULT, PAGES, PAGE_FREE, RANGE, FORK, EXEC, EXIT, STACK) = range(1, 14)
 (HOST, PROC, MAPS, MAP, ALLOCATOR, PROBE, INSTANT, LOSS, COST) = range(32, 41)
 MALLOC, CALLOC, REALLOC_FN, FREE_FN = 1, 2, 3, 11
 WRITE, WALKED, IS_PRESENT, IS_ANON, IS_ZERO = 1, 1 << 5, 1 << 6, 1 << 7, 1 << 8
 IN_ALLOC, TIMED, FROM_ALLOC, KIND_KNOWN = 1 << 10, 1 << 11, 1 << 12, 1 << 13
 BRK, MMAP, MUNMAP = 1, 2, 3
+GOES_ON, WHOLE, NO_RULE = 0, 1, 7
+EXACT = 1 << 63
+KERNEL = 1 << 3
 
 
 def text(s, size=None):
@@ -63,8 +66,13 @@ class Trace:
                    text("2.36", 32) + text("/lib/libc.so.6"), 0)
         self.event(PROBE, struct.pack("=HBBIQQ", 0, 1, MALLOC, 4, 0x9a0c4, 3) + text("malloc", 64), 0)
 
-    def alloc(self, addr, requested, caller, fn=MALLOC, chunk=0):
-        self.event(ALLOC, struct.pack("=QQQQIHBB", addr, requested, chunk, caller, 0, 0, fn, 0))
+    def alloc(self, addr, requested, caller, fn=MALLOC, chunk=0, stack=0):
+        self.event(ALLOC, struct.pack("=QQQQIHBB", addr, requested, chunk, caller, stack, 0, fn, 0))
+
+    def stack(self, ident, *pcs, prev=0, end=WHOLE):
+        """@pcs: outermost first"""
+        body = struct.pack("=IIBB6x", ident, prev, len(pcs), GOES_ON if prev else end)
+        self.event(STACK, body + struct.pack("=7Q", *(list(pcs) + [0] * (7 - len(pcs)))))
 
     def free(self, addr, caller=0x401500):
         self.event(FREE, struct.pack("=QQIHBB", addr, caller, 0, 0, FREE_FN, 0))
@@ -73,22 +81,22 @@ class Trace:
         self.event(REALLOC, struct.pack("=QQIHBB", old, caller, 0, 0, REALLOC_FN, 0))
         self.event(REALLOC_DONE, struct.pack("=QQQQIHBBQ", addr, requested, 0, caller, 0, 0, REALLOC_FN, 0, old))
 
-    def fault(self, addr, pfn, ip, more=0, ns=1000, caller=0):
+    def fault(self, addr, pfn, ip, more=0, ns=1000, caller=0, stack=0, syscall=-1):
         """@caller: the fault happened inside malloc, called from there"""
         flags = WRITE | WALKED | IS_PRESENT | IS_ANON | KIND_KNOWN | TIMED | FROM_ALLOC | more
         if more & IS_ZERO:
             flags &= ~(WRITE | IS_ANON | FROM_ALLOC)
         flags |= IN_ALLOC if caller else 0
         self.event(FAULT, struct.pack("=QQQQIIIIIHBBhBBIB7x", addr, ip, pfn, caller, ns, ns // 4, flags, 0x140dca,
-                                      0, 0, 2, 0, -1, MALLOC if caller else 0, 1, 0, 0))
+                                      stack, 0, 2, 0, syscall, MALLOC if caller else 0, 1, 0, 0))
 
     def pages(self, addr, entries, source, nr=None, order=0, caller=0):
         contig = nr is not None
         self.event(PAGES, struct.pack("=QQIBBBBQ", addr, self.now, nr if contig else len(entries), source,
                                       int(contig), order, 0, caller) + struct.pack("=%dQ" % len(entries), *entries))
 
-    def range(self, op, addr, length, ret, caller, in_fn=0, old=0, prot=3, flags=0x22):
-        self.event(RANGE, struct.pack("=QQQqQQQIIIBBH", self.now, addr, length, ret, old, 0, caller, prot, flags, 0,
+    def range(self, op, addr, length, ret, caller, in_fn=0, old=0, prot=3, flags=0x22, stack=0):
+        self.event(RANGE, struct.pack("=QQQqQQQIIIBBH", self.now, addr, length, ret, old, 0, caller, prot, flags, stack,
                                       op, in_fn, 0))
 
     def page_free(self, pfn, order=0):
@@ -197,9 +205,39 @@ def forked():
     return t.bytes
 
 
+def stacked():
+    """Two ways to one malloc, 1000 and 500 bytes, on a page touched inside malloc on the first; a
+    third whose stack is cut off; a page that read(2) touched; a stack that was never told."""
+    t = Trace()
+    main, wrapper, other = TEXT + 0x1500, TEXT + 0x1600, TEXT + 0x1700
+    t.host()
+    t.proc("lazy", "/usr/local/bin/lazy")
+    t.maps(2 * PAGE, [vmas(0, 0)[1][0]])
+    t.allocator()
+    t.stack(1, IN_LIBC, main)
+    t.stack(2, wrapper, SMALL_SITE, prev=1)
+    t.stack(3, other, SMALL_SITE, prev=1)
+    t.stack(4, wrapper, SMALL_SITE, IN_LIBC + 64 | EXACT, prev=1)
+    t.stack(5, IN_LIBC + 128 | EXACT, prev=1)
+    t.stack(6, BIG_SITE, end=NO_RULE)
+    t.range(BRK, HEAP + 33 * PAGE, 0, HEAP + 33 * PAGE, SMALL_SITE, MALLOC, old=HEAP, stack=2)
+    t.fault(HEAP + 0x298, 0x100, IN_LIBC + 64, caller=SMALL_SITE, stack=4)
+    t.alloc(HEAP + 0x2A0, 1000, SMALL_SITE, chunk=1009, stack=2)
+    t.alloc(HEAP + 0x690, 500, SMALL_SITE, chunk=513, stack=3)
+    t.alloc(HEAP + 0x890, 3 * PAGE, BIG_SITE, chunk=3 * PAGE + 17, stack=6)
+    t.fault(HEAP + PAGE, 0x101, IN_LIBC + 128, KERNEL, stack=5, syscall=0)
+    t.alloc(HEAP + 8 * PAGE, 100, other, chunk=113, stack=99)
+    rss, rows = vmas(2, 0)
+    t.maps(rss, rows)
+    t.loss()
+    t.cost(20)
+    t.instant()
+    return t.bytes
+
+
 def main():
     os.makedirs(sys.argv[1], exist_ok=True)
-    for make in (lazy, attached, forked):
+    for make in (lazy, attached, forked, stacked):
         with open(os.path.join(sys.argv[1], make.__name__ + ".mpt"), "wb") as f:
             f.write(make())
 

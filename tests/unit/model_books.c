@@ -172,13 +172,13 @@ static void sites_by_object(void **state)
 	feed_alloc(1, 0x20000, 40, 0x999);
 	assert_int_equal(feed_report()->nr_sites, 3);
 	assert_int_equal(report_site(A)->calls, 2);
-	assert_string_equal(report_site(A)->place.object, "/usr/bin/prog");
-	assert_int_equal(report_site(A)->place.offset, A - 0x400000 + 0x1000);
-	assert_int_equal(report_site(A)->place.ino, 42);
-	assert_int_equal(report_site(A)->place.dev_major, 8);
-	assert_int_equal(report_site(A)->place.tgid, 1);
-	assert_string_equal(report_site(0x999)->place.object, "");
-	assert_int_equal(report_site(0x999)->place.offset, 0x999);
+	assert_string_equal(report_site(A)->frame->place->object, "/usr/bin/prog");
+	assert_int_equal(report_site(A)->frame->place->offset, A - 0x400000 + 0x1000);
+	assert_int_equal(report_site(A)->frame->place->ino, 42);
+	assert_int_equal(report_site(A)->frame->place->dev_major, 8);
+	assert_int_equal(report_site(A)->frame->place->tgid, 1);
+	assert_string_equal(report_site(0x999)->frame->place->object, "");
+	assert_int_equal(report_site(0x999)->frame->place->offset, 0x999);
 	feed_end();
 }
 
@@ -194,7 +194,7 @@ static void sites_settle(void **state)
 	feed_maps(1, UINT64_MAX, 0, &program, 1);
 	feed_alloc(1, 0x30000, 10, A);
 	assert_int_equal(feed_report()->nr_sites, 2);
-	assert_string_equal(report_site(A)->place.object, "/usr/bin/prog");
+	assert_string_equal(report_site(A)->frame->place->object, "/usr/bin/prog");
 	assert_int_equal(report_site(A)->calls, 2);
 	/* another process knows the place already when it settles: two ids become one */
 	feed_alloc(2, 0x10000, 7, A);

@@ -128,13 +128,15 @@ void feed_fault_like(uint32_t pid, uint64_t addr, uint64_t pfn, uint32_t flags,
 	ev.addr = addr;
 	ev.pfn = pfn;
 	ev.flags = flags;
-	ev.syscall = -1;
+	if (!(flags & MP_FAULT_KERNEL))
+		ev.syscall = -1;
 	feed(&ev, MP_EV_FAULT, sizeof(ev), pid, pid);
 }
 
 void feed_fault(uint32_t pid, uint64_t addr, uint64_t pfn, uint32_t flags)
 {
-	feed_fault_like(pid, addr, pfn, flags, (struct mp_ev_fault){ .ip = 0x777000 });
+	feed_fault_like(pid, addr, pfn, flags,
+			(struct mp_ev_fault){ .ip = 0x777000, .syscall = -1 });
 }
 
 void feed_pages(uint32_t pid, int source, uint64_t addr, uint64_t begin, uint64_t entry,
@@ -297,7 +299,7 @@ const struct mp_site *report_site(uint64_t addr)
 	size_t i;
 
 	for (i = 0; i < report->nr_sites; i++)
-		if (report->sites[i].place.addr == addr)
+		if (report->sites[i].frame->place->addr == addr)
 			return &report->sites[i];
 	return NULL;
 }

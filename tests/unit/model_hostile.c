@@ -64,9 +64,8 @@ static void fill(uint64_t *words, size_t nr)
 
 static bool make(uint64_t *words, size_t nr, uint64_t ns)
 {
-	static const uint16_t types[] = {
-		1, 2, 3, 4, 5, 6, 7, 8, 9, 32, 34, 35, 36, 37, 38, 39, 40
-	};
+	static const uint16_t types[] = { 1,  2,  3,  4,  5,  6,  7,  8,  9, 13,
+					  13, 32, 34, 35, 36, 37, 38, 39, 40 };
 	static const uint16_t lives[] = { 10, 11, 12, 33, 99 };
 	struct mp_ev *ev = (struct mp_ev *)words;
 
@@ -87,6 +86,15 @@ static bool make(uint64_t *words, size_t nr, uint64_t ns)
 		pages->source = 1 + draw(6);
 		pages->contig = 1;
 		pages->order = draw(11);
+	}
+	if (ev->type == MP_EV_STACK && draw(4)) {
+		struct mp_ev_stack *stack = (struct mp_ev_stack *)ev;
+
+		ev->size = sizeof(*stack);
+		stack->id = draw(64);
+		stack->prev = draw(3) ? draw(64) : 0;
+		stack->nr = draw(8);
+		stack->end = stack->prev && draw(8) ? 0 : draw(10);
 	}
 	if (ev->type == MP_EV_RANGE)
 		((struct mp_ev_range *)ev)->op = draw(12);

@@ -18,6 +18,7 @@ struct compare {
 	struct naive *n;
 	const struct mp_report *r;
 	uint32_t ids[NAIVE_CALLERS]; /* id in the report of each caller */
+	uint32_t touch_ids[NAIVE_CALLERS];
 	struct now now[NAIVE_CALLERS];
 	uint64_t sum[8]; /* of one process: the enum below */
 	uint64_t arrived, sited, present;
@@ -52,8 +53,12 @@ static void number_callers(struct compare *c)
 {
 	size_t i;
 
-	for (i = 0; i < c->r->nr_sites; i++)
-		c->ids[naive_caller(c->r->sites[i].place.addr)] = c->r->sites[i].id;
+	for (i = 0; i < c->r->nr_sites; i++) {
+		const struct mp_place *place = c->r->sites[i].frame->place;
+		uint32_t *ids = place->what == MP_PLACE_EXACT ? c->touch_ids : c->ids;
+
+		ids[naive_caller(place->addr)] = c->r->sites[i].id;
+	}
 }
 
 static const struct mp_block *find_block(const struct mp_proc *p, uint64_t addr)
@@ -85,13 +90,13 @@ static void paint(const struct proc *p, uint64_t page, int owner[MP_PAGE_SIZE])
 }
 
 /* The caller with most bytes among @bytes; of equals, the one with the lowest id. */
-static uint32_t most(const struct compare *c, const uint64_t bytes[NAIVE_CALLERS])
+static uint32_t most(const uint32_t ids[NAIVE_CALLERS], const uint64_t bytes[NAIVE_CALLERS])
 {
 	uint32_t i, best = 0;
 
 	for (i = 1; i < NAIVE_CALLERS; i++)
 		if (bytes[i] > bytes[best] ||
-		    (bytes[i] == bytes[best] && bytes[best] && c->ids[i] < c->ids[best]))
+		    (bytes[i] == bytes[best] && bytes[best] && ids[i] < ids[best]))
 			best = i;
 	return best;
 }
@@ -172,7 +177,7 @@ static bool compare_page(struct compare *c, struct proc *p, const struct mp_page
 			lowest = p->blocks[owner[i]].start;
 	}
 	/* id 0 takes part like any other: the lowest of equals */
-	site = most(c, bytes);
+	site = most(c->ids, bytes);
 	if (bytes[0] && bytes[0] >= bytes[site])
 		site = 0;
 	if (!blocks)
@@ -185,7 +190,7 @@ static bool compare_page(struct compare *c, struct proc *p, const struct mp_page
 	CHECK(c, row->source, g->source, "page %llu", (long long)page);
 	CHECK(c, row->order, g->order, "page %llu", (long long)page);
 	CHECK(c, row->t_ns, g->t_ns, "page %llu", (long long)page);
-	CHECK(c, row->toucher, c->ids[g->toucher], "page %llu", (long long)page);
+	CHECK(c, row->toucher, c->touch_ids[g->toucher], "page %llu", (long long)page);
 	CHECK(c, row->block, lowest, "page %llu", (long long)page);
 	CHECK(c, row->blocks, blocks, "page %llu", (long long)page);
 	CHECK(c, row->site, c->ids[site], "page %llu", (long long)page);
@@ -272,11 +277,11 @@ static bool compare_touchers(struct compare *c, const struct mp_site *s, struct 
 
 	now.touched_by[0] = 0;
 	for (i = 0; i < MP_TOUCHERS; i++) {
-		uint32_t best = most(c, now.touched_by);
+		uint32_t best = most(c->touch_ids, now.touched_by);
 
 		CHECK(c, s->touchers[i].pages, now.touched_by[best], "toucher %d of site %u", i,
 		      s->id);
-		CHECK(c, s->touchers[i].site, now.touched_by[best] ? c->ids[best] : 0,
+		CHECK(c, s->touchers[i].site, now.touched_by[best] ? c->touch_ids[best] : 0,
 		      "toucher %d of site %u", i, s->id);
 		now.touched_by[best] = 0;
 	}
@@ -285,13 +290,17 @@ static bool compare_touchers(struct compare *c, const struct mp_site *s, struct 
 
 static bool compare_site(struct compare *c, const struct mp_site *s)
 {
-	uint32_t i = naive_caller(s->place.addr), k;
+	uint32_t i = naive_caller(s->frame->place->addr), k;
 	const struct caller *was = &c->n->callers[i];
 	const struct now *now = &c->now[i];
 	uint64_t open = now->mapped > now->direct ? now->mapped - now->direct : 0;
 
 	if (!i)
 		return true;
+	if (s->frame->place->what == MP_PLACE_EXACT) {
+		CHECK(c, s->calls + s->live_blocks + s->resident_bytes, 0, "toucher %u", s->id);
+		return true;
+	}
 	CHECK(c, s->calls, was->calls, "site %u", s->id);
 	CHECK(c, s->frees, was->frees, "site %u", s->id);
 	CHECK(c, s->failed, was->failed, "site %u", s->id);

@@ -81,6 +81,7 @@ static void fault_is_recorded(void **state)
 	feed_fault_like(1, MEM + 0x123, 77,
 			TOUCH | MP_FAULT_TIMED | MP_FAULT_ALLOC | MP_FAULT_KERNEL,
 			(struct mp_ev_fault){ .ip = IP,
+					      .syscall = -1,
 					      .fault_ns = 900,
 					      .alloc_ns = 300,
 					      .gfp = 0xcc,

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "model/inside.h"
-#include "model_naive.h"
+#include "model_naive_inside.h"
 
 #ifdef __SANITIZE_ADDRESS__
 #define EVENTS 200000 /* the sanitizers take their time */
@@ -75,6 +75,44 @@ static void map_code(struct world *w, uint32_t pid)
 	assert_int_equal(mp_model__apply(w->m, &map.ev.h), 0);
 }
 
+/* Stacks are told for odd callers, by an id above these. */
+enum { CALL = 100, INSIDE = 200, TOUCHING = 300, MAIN = 1 };
+
+static uint32_t stack_of(int kind, uint64_t addr)
+{
+	return naive_caller(addr) % 2 ? kind + naive_caller(addr) : 0;
+}
+
+static void tell_stack(struct world *w, uint32_t id, uint32_t prev, const uint64_t *pc, int nr)
+{
+	struct mp_ev_stack ev = {
+		.id = id, .prev = prev, .nr = nr, .end = prev ? MP_STACK_GOES_ON : MP_STACK_WHOLE
+	};
+
+	memcpy(ev.pc, pc, nr * sizeof(*pc));
+	put(w, &ev, MP_EV_STACK, sizeof(ev), 1, 1);
+}
+
+/* The same call as it is told by itself, and by a fault within the allocator. */
+static void tell_stacks(struct world *w)
+{
+	uint64_t pc[6] = { NAIVE_CODE + 4, NAIVE_CODE + 8 };
+	int i, nr;
+
+	tell_stack(w, MAIN, 0, pc, 2);
+	for (i = 1; i < NAIVE_CALLERS; i += 2) {
+		for (nr = 0; nr < i % 3; nr++)
+			pc[nr] = NAIVE_CODE + 5 + nr;
+		pc[nr] = NAIVE_CODE + 16 * i;
+		tell_stack(w, CALL + i, MAIN, pc, nr + 1);
+		pc[nr + 1] = 0x7f0000001234;
+		pc[nr + 2] = 0x7f0000005678 | MP_STACK_EXACT;
+		tell_stack(w, INSIDE + i, MAIN, pc, nr + 3);
+		pc[nr] |= MP_STACK_EXACT;
+		tell_stack(w, TOUCHING + i, MAIN, pc, nr + 1);
+	}
+}
+
 static uint64_t caller(struct world *w)
 {
 	uint64_t i = draw(w, NAIVE_CALLERS);
@@ -115,6 +153,7 @@ static void do_alloc(struct world *w, uint32_t pid, uint32_t tid)
 {
 	struct mp_ev_alloc ev = some_alloc(w);
 
+	ev.stack = stack_of(CALL, ev.caller);
 	put(w, &ev, MP_EV_ALLOC, sizeof(ev), pid, tid);
 }
 
@@ -151,6 +190,7 @@ static void do_realloc(struct world *w, uint32_t pid, uint32_t tid)
 	if (done.a.addr + done.a.requested > NAIVE_BASE + NAIVE_PAGES * MP_PAGE_SIZE)
 		done.a.requested = 8;
 	done.a.fn = MP_FN_REALLOC;
+	done.a.stack = stack_of(CALL, done.a.caller);
 	w->old[pid][tid % 8] = 0;
 	put(w, &done, MP_EV_REALLOC_DONE, sizeof(done), pid, tid);
 }
@@ -201,6 +241,13 @@ static void do_fault(struct world *w, uint32_t pid, uint32_t tid)
 		ev.flags |= MP_FAULT_IN_ALLOC;
 		ev.in_fn = draw(w, 4) ? MP_FN_MALLOC : MP_FN_MMAP;
 		ev.caller = caller(w);
+	}
+	ev.stack = stack_of(TOUCHING, ev.ip);
+	if (ev.flags & MP_FAULT_IN_ALLOC && ev.in_fn != MP_FN_MMAP) {
+		/* the allocator touched: nobody outside of it is told of */
+		ev.stack = stack_of(INSIDE, ev.caller);
+		ev.ip -= naive_caller(ev.ip) % 2 * 16;
+		ev.ip = naive_caller(ev.ip) ? ev.ip : 0;
 	}
 	if (!draw(w, 10)) {
 		ev.order = 1 + draw(w, 4);
@@ -304,6 +351,7 @@ static void do_range(struct world *w, uint32_t pid, uint32_t tid)
 		if (ev.ret + ev.len > NAIVE_BASE + NAIVE_PAGES * MP_PAGE_SIZE)
 			ev.len = ev.old_len;
 	}
+	ev.stack = stack_of(CALL, ev.caller);
 	if (!draw(w, 20))
 		ev.ret = -12;
 	if (ev.ret == -12 && ev.op == MP_OP_MADVISE)
@@ -412,6 +460,7 @@ static void run_world(uint64_t number, uint64_t seed, uint64_t events, uint64_t 
 	assert_int_equal(mp_model__apply(w.m, &host.h), 0);
 	put(&w, &proc, MP_EV_PROC, sizeof(proc), 1, 0);
 	map_code(&w, 1);
+	tell_stacks(&w);
 	for (i = 1; i <= events; i++) {
 		step(&w);
 		if (i % each == 0)

@@ -84,7 +84,7 @@ static void longer_and_unknown_are_valid(void **state)
 	}
 	test_event(&ev, 0);
 	assert_int_equal(mp_decode(&ev, sizeof(ev)), 24);
-	test_event(&ev, 13);
+	test_event(&ev, 14);
 	assert_int_equal(mp_decode(&ev, sizeof(ev)), 24);
 	test_event(&ev, 65535);
 	ev.h.size = 65528;
@@ -179,6 +179,15 @@ static void lengths_must_fit(void **state)
 	assert_int_equal(mp_decode(&ev, sizeof(ev)), -EBADMSG);
 	test_event(&ev, MP_EV_FAULT);
 	ev.fault.order = 200;
+	assert_int_equal(mp_decode(&ev, sizeof(ev)), -EBADMSG);
+	test_event(&ev, MP_EV_STACK);
+	ev.stack.nr = 8;
+	assert_int_equal(mp_decode(&ev, sizeof(ev)), -EBADMSG);
+	test_event(&ev, MP_EV_STACK);
+	ev.stack.end = 10;
+	assert_int_equal(mp_decode(&ev, sizeof(ev)), -EBADMSG);
+	test_event(&ev, MP_EV_STACK);
+	ev.stack.id = 0;
 	assert_int_equal(mp_decode(&ev, sizeof(ev)), -EBADMSG);
 	test_event(&ev, MP_EV_PAGE_FREE);
 	ev.page_free.order = 64;

@@ -14,6 +14,7 @@ static const struct {
 	{ MP_EV_HOST, 120 },   { MP_EV_PROC, 56 },         { MP_EV_MAPS, 56 },
 	{ MP_EV_MAP, 104 },    { MP_EV_ALLOCATOR, 104 },   { MP_EV_PROBE, 112 },
 	{ MP_EV_INSTANT, 32 }, { MP_EV_LOSS, 160 },        { MP_EV_COST, 88 },
+	{ MP_EV_STACK, 96 },
 };
 
 int test_event_nr(void)
@@ -45,6 +46,10 @@ void test_event(union test_event *ev, int type)
 	if (type == MP_EV_PAGES) {
 		ev->pages.addr = 0x7f0000000000;
 		ev->pages.nr = 1;
+	} else if (type == MP_EV_STACK) {
+		ev->stack.id = 1;
+		ev->stack.nr = 7;
+		ev->stack.end = MP_STACK_WHOLE;
 	} else if (type == MP_EV_PROC) {
 		ev->proc.cmdline_len = 8;
 		memcpy(ev->proc.cmdline, "prog\0arg", 8);

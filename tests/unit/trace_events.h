@@ -15,6 +15,7 @@ union test_event {
 	struct mp_ev_page_free page_free;
 	struct mp_ev_gap gap;
 	struct mp_ev_exec exec;
+	struct mp_ev_stack stack;
 	struct mp_ev_host host;
 	struct mp_ev_proc proc;
 	struct mp_ev_map map;

@@ -237,7 +237,7 @@ static void full_disk_is_told(void **state)
 
 static void tree_of_no_such_site(void **state)
 {
-	struct mp_view_opts opts = { .site = 5 };
+	struct mp_view_opts opts = { .site = 6 };
 	int err;
 
 	(void)state;

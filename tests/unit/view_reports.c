@@ -11,15 +11,48 @@
  * "lazy": one process. Site 1 has 100 MiB of which a tenth was touched, site 2 64 blocks of 1 KiB
  * all touched, site 3 maps memory itself, site 4 only touches. 24 KiB of blocks have no site.
  */
+static const struct mp_place lazy_places[] = {
+	{ .addr = 0x401234,
+	  .offset = 0x1234,
+	  .object = "/usr/local/bin/lazy",
+	  .ino = 11,
+	  .tgid = 4242 },
+	{ .addr = 0x7f0000001000,
+	  .offset = 0x1000,
+	  .object = "/usr/lib/evil\033[31m\nname.so",
+	  .ino = 12,
+	  .tgid = 4242 },
+	{ .addr = 0x7f1234567890, .offset = 0x7f1234567890, .object = "" },
+	{ .addr = 0x401300,
+	  .offset = 0x1300,
+	  .object = "/usr/local/bin/lazy",
+	  .ino = 11,
+	  .tgid = 4242,
+	  .what = MP_PLACE_EXACT },
+	{ .addr = 0x401400,
+	  .offset = 0x1400,
+	  .object = "/usr/local/bin/lazy",
+	  .ino = 11,
+	  .tgid = 4242 },
+	{ .offset = 0, .object = "", .what = MP_PLACE_SYSCALL },
+};
+
+/* Sites 1, 2 and 4 were called from main; site 5 is read(2), called there too. */
+static const struct mp_stack_frame lazy_frames[] = {
+	{ &lazy_places[0], &lazy_frames[4] },
+	{ &lazy_places[1], &lazy_frames[4] },
+	{ &lazy_places[2], NULL },
+	{ &lazy_places[3], &lazy_frames[4] },
+	{ &lazy_places[4], NULL },
+	{ &lazy_places[5], &lazy_frames[3] },
+};
+
 static struct mp_site lazy_sites[] = {
 	{
 		.id = 1,
 		.fn = MP_FN_MALLOC,
-		.place = { .addr = 0x401234,
-			   .offset = 0x1234,
-			   .object = "/usr/local/bin/lazy",
-			   .ino = 11,
-			   .tgid = 4242 },
+		.frame = &lazy_frames[0],
+		.end = MP_STACK_WHOLE,
 		.calls = 3,
 		.frees = 1,
 		.failed = 1,
@@ -46,16 +79,13 @@ static struct mp_site lazy_sites[] = {
 		.orders = { [0] = 2560 },
 		.nodes = { [0] = 2560 },
 		.tiers = { [MP_TIER_MMAP] = 1, [MP_TIER_UNKNOWN] = 2 },
-		.touchers = { { 4, 2500 }, { 1, 60 } },
+		.touchers = { { 4, 2500 }, { 5, 60 } },
 	},
 	{
 		.id = 2,
 		.fn = MP_FN_CALLOC,
-		.place = { .addr = 0x7f0000001000,
-			   .offset = 0x1000,
-			   .object = "/usr/lib/evil\033[31m\nname.so",
-			   .ino = 12,
-			   .tgid = 4242 },
+		.frame = &lazy_frames[1],
+		.end = MP_STACK_NO_RULE,
 		.calls = 64,
 		.requested_bytes = 64 * 1024,
 		.live_blocks = 64,
@@ -73,7 +103,8 @@ static struct mp_site lazy_sites[] = {
 		.id = 3,
 		.mapping = true,
 		.fn = MP_FN_MMAP,
-		.place = { .addr = 0x7f1234567890, .offset = 0x7f1234567890, .object = "" },
+		.frame = &lazy_frames[2],
+		.end = MP_STACK_GOES_ON,
 		.calls = 1,
 		.requested_bytes = 4 * MIB,
 		.live_bytes = 4 * MIB,
@@ -90,11 +121,13 @@ static struct mp_site lazy_sites[] = {
 	},
 	{
 		.id = 4,
-		.place = { .addr = 0x401300,
-			   .offset = 0x1300,
-			   .object = "/usr/local/bin/lazy",
-			   .ino = 11,
-			   .tgid = 4242 },
+		.frame = &lazy_frames[3],
+		.end = MP_STACK_WHOLE,
+	},
+	{
+		.id = 5,
+		.frame = &lazy_frames[5],
+		.end = MP_STACK_WHOLE,
 	},
 };
 
@@ -289,7 +322,7 @@ static const struct mp_report lazy = {
 	.procs = lazy_procs,
 	.nr_procs = 1,
 	.sites = lazy_sites,
-	.nr_sites = 4,
+	.nr_sites = 5,
 	.tiers = { [MP_TIER_MMAP] = { 1, 100 * MIB }, [MP_TIER_UNKNOWN] = { 66, MIB + 65536 } },
 	.loss = { .module_mismatch_pages = MP_UNKNOWN },
 	.chain_checked = 2540,
@@ -327,10 +360,14 @@ static struct mp_proc losses_procs[] = {
 		     .site_coverage = 1 } },
 };
 
+static const struct mp_place losses_place = { .addr = 1, .offset = UINT64_MAX, .object = "[vdso]" };
+static const struct mp_stack_frame losses_frame = { &losses_place, NULL };
+
 static struct mp_site losses_sites[] = {
 	{ .id = 1,
 	  .fn = 200,
-	  .place = { .addr = 1, .offset = UINT64_MAX, .object = "[vdso]" },
+	  .frame = &losses_frame,
+	  .end = MP_STACK_DEEP,
 	  .calls = UINT64_MAX,
 	  .requested_bytes = UINT64_MAX,
 	  .resident_bytes = 8192,
@@ -359,6 +396,7 @@ static const struct mp_report losses = {
 		  .moved_unseen_pages = 109,
 		  .module_mismatch_pages = 110,
 		  .chain_mismatches = 117,
+		  .stack_ends = { 1, 20000, 3, 4, 5, 6, 7, 8, 9, 10 },
 		  .dropped = { [MP_DROP_RING] = 101,
 			       [MP_DROP_SCRATCH] = 111,
 			       [MP_DROP_NESTED] = 112,

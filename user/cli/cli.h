@@ -33,6 +33,7 @@ struct mp_options {
 	bool failed; /* one of them held */
 	const char *debug_dirs[16];
 	size_t nr_debug_dirs;
+	const char *skip[64];
 };
 
 struct mp_command {

@@ -27,6 +27,8 @@ enum {
 	OPT_SITE,
 	OPT_FAIL_IF,
 	OPT_DEBUG_DIR,
+	OPT_STACKS,
+	OPT_SKIP,
 };
 
 static const struct argp_option target_options[] = {
@@ -49,6 +51,10 @@ static const struct argp_option view_options[] = {
 	{ "sort", OPT_SORT, "KEY", 0,
 	  "resident, charged, live, untouched, faults, fault-ns or calls", 2 },
 	{ "metric", OPT_METRIC, "KEY", OPTION_ALIAS | OPTION_HIDDEN, NULL, 2 },
+	{ "stacks", OPT_STACKS, NULL, 0, "table: one row a call stack, its frames below", 2 },
+	{ "skip", OPT_SKIP, "PATTERN", 0,
+	  "a wrapper: show sites by the function that called it ('my_alloc*'); can be repeated",
+	  2 },
 	{ "site", OPT_SITE, "ID", 0, "tree: the site with this id (see --view json)", 2 },
 	{ "bytes", OPT_BYTES, NULL, 0, "plain numbers, no units", 2 },
 	{ "pages", OPT_PAGES, NULL, 0, "json: one row a page", 2 },
@@ -163,6 +169,14 @@ static error_t parse_view(int key, char *arg, struct argp_state *st, struct mp_o
 			argp_error(st, "--debug-dir can be given at most 16 times");
 		o->debug_dirs[o->nr_debug_dirs++] = arg;
 		return 0;
+	case OPT_SKIP:
+		if (o->view_opts.nr_skip == sizeof(o->skip) / sizeof(o->skip[0]))
+			argp_error(st, "--skip can be given at most 64 times");
+		o->skip[o->view_opts.nr_skip++] = arg;
+		return 0;
+	case OPT_STACKS:
+		o->view_opts.stacks = true;
+		return 0;
 	case OPT_SITE:
 		o->view_opts.site = parse_count(st, "--site", arg);
 		return 0;
@@ -249,6 +263,7 @@ static void view_defaults(struct mp_options *o)
 	o->view = mp_view_find("table");
 	o->view_opts.top = 20;
 	o->view_opts.width = 100;
+	o->view_opts.skip = o->skip;
 	setlocale(LC_CTYPE, "");
 	o->view_opts.utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
 	if (!isatty(STDOUT_FILENO))

@@ -15,6 +15,15 @@ struct mp_draft {
 	uint64_t *weight;      /* by id: scratch, all 0 between pages */
 };
 
+/* report.c: zeroed memory that goes with the report, or a copy of @text in it. NULL without memory. */
+void *mp_draft_take(struct mp_draft *d, size_t size);
+const char *mp_draft_string(struct mp_draft *d, const char *text);
+
+/* report_sites.c: gives the sites their ids, frames and counts. 0 or -ENOMEM. */
+int mp_sites_fill(struct mp_draft *d);
+/* What is known of them once all pages were seen. */
+void mp_sites_finish(struct mp_draft *d);
+
 /*
  * books.c: walks the pages of @p with its blocks, VMAs and mappings, in address order, and fills in
  * the books, rows and counts of @out and the sites' numbers of this instant. 0 or -ENOMEM.

@@ -34,7 +34,7 @@ int mp_on_proc(struct mp_model *m, struct mp_process *p, const struct mp_ev_proc
 	return 0;
 }
 
-static bool place_in(void *ctx, uint64_t addr, struct mp_site_key *key, struct mp_place *place)
+static bool place_in(void *ctx, uint64_t addr, struct mp_place_key *key, struct mp_place *place)
 {
 	const struct mp_process *p = ctx;
 
@@ -56,7 +56,7 @@ static int finish_maps(struct mp_model *m, struct mp_process *p)
 	if (mp_replay_vmas(m, p, p->pending_maps.begin_ns))
 		return -ENOMEM;
 	mp_process_remap(m, p);
-	return mp_sites__settle(&m->sites, p->image, place_in, p);
+	return mp_places__settle(&m->sites.places, p->image, place_in, p);
 }
 
 int mp_on_maps(struct mp_model *m, struct mp_process *p, const struct mp_ev_maps *ev)
@@ -188,6 +188,14 @@ void mp_on_instant(struct mp_model *m, const struct mp_ev_instant *ev)
 		p->at = ev->at;
 		p->instant_ns = ev->h.ts_ns;
 	}
+}
+
+int mp_on_stack(struct mp_model *m, const struct mp_ev_stack *ev)
+{
+	int err = mp_stacks__add(&m->stacks, ev);
+
+	m->stacks_unknown += err == -EINVAL;
+	return err == -EINVAL ? 0 : err;
 }
 
 void mp_on_gap(struct mp_model *m, const struct mp_ev_gap *ev)

@@ -94,7 +94,7 @@ static int owner(struct mp_model *m, struct mp_process *p, const struct mp_ev_fa
 
 	*site = 0;
 	if (in_allocator(ev))
-		return mp_process_site(m, p, ev->caller, site);
+		return mp_site_of_caller(m, p, ev->stack, ev->caller, site);
 	if (mp_blocks__at(&p->blocks, ev->addr, &blk)) {
 		*site = blk.site;
 		return 0;
@@ -103,6 +103,17 @@ static int owner(struct mp_model *m, struct mp_process *p, const struct mp_ev_fa
 	if (map && !mp_mapping_is_heap(map))
 		*site = map->site;
 	return 0;
+}
+
+/* Who touched. Inside an allocator call that is the allocator, wherever it was called from. */
+static int toucher(struct mp_model *m, struct mp_process *p, const struct mp_ev_fault *ev,
+		   uint32_t *site)
+{
+	if (in_allocator(ev))
+		return mp_site_at(m, p, ev->ip, MP_PLACE_EXACT, site);
+	if (ev->flags & MP_FAULT_KERNEL && ev->syscall >= 0)
+		return mp_site_of_syscall(m, p, ev, site);
+	return mp_process_site(m, p, ev->stack, ev->ip, MP_PLACE_EXACT, site);
 }
 
 static void count_allocation(struct mp_stages *n, const struct mp_ev_fault *ev)
@@ -147,13 +158,14 @@ static void count(struct mp_model *m, uint32_t site, const struct mp_ev_fault *e
 		rec->alloc_ns += ev->alloc_ns;
 }
 
-static struct mp_page_rec record(const struct mp_ev_fault *ev, enum mp_kind kind, uint32_t toucher)
+static struct mp_page_rec record(const struct mp_ev_fault *ev, enum mp_kind kind,
+				 uint32_t touched_by)
 {
 	bool zero = kind == MP_KIND_ZERO, alloc = ev->flags & MP_FAULT_ALLOC;
 	bool walked = ev->flags & MP_FAULT_WALKED;
 	struct mp_page_rec rec = {
 		.t_ns = ev->h.ts_ns,
-		.toucher = toucher,
+		.toucher = touched_by,
 		.order = ev->order < HUGE_ORDER ? ev->order : HUGE_ORDER,
 		.kind = kind,
 		.by = by_of(ev),
@@ -221,10 +233,10 @@ const struct mp_page_rec *mp_last_fault(struct mp_model *m, const struct mp_ev *
 }
 
 static int set_pages(struct mp_model *m, struct mp_process *p, const struct mp_ev_fault *ev,
-		     enum mp_kind kind, uint32_t toucher)
+		     enum mp_kind kind, uint32_t touched_by)
 {
 	struct mp_last_fault *last = last_fault(m, &ev->h);
-	struct mp_page_rec rec = record(ev, kind, toucher);
+	struct mp_page_rec rec = record(ev, kind, touched_by);
 	uint64_t vpn = ev->addr >> MP_PAGE_SHIFT;
 
 	last->tgid = ev->h.tgid;
@@ -241,7 +253,7 @@ static int set_pages(struct mp_model *m, struct mp_process *p, const struct mp_e
 int mp_on_fault(struct mp_model *m, struct mp_process *p, const struct mp_ev_fault *ev)
 {
 	const struct mp_vma_rec *vma;
-	uint32_t site, toucher;
+	uint32_t site, touched_by;
 	enum mp_kind kind;
 
 	if (ev->addr >= MP_ADDR_END)
@@ -253,7 +265,7 @@ int mp_on_fault(struct mp_model *m, struct mp_process *p, const struct mp_ev_fau
 	}
 	kind = kind_of(ev, vma);
 	if (mp_tally__count(&p->tally, ev->addr >> MP_PAGE_SHIFT, kind) || owner(m, p, ev, &site) ||
-	    mp_process_site(m, p, ev->ip, &toucher))
+	    toucher(m, p, ev, &touched_by))
 		return -ENOMEM;
 	count(m, site, ev, kind);
 	check_chain(m, ev);
@@ -261,5 +273,5 @@ int mp_on_fault(struct mp_model *m, struct mp_process *p, const struct mp_ev_fau
 		return 0;
 	if (ev->flags & MP_FAULT_WALKED && !(ev->flags & MP_FAULT_PRESENT))
 		return 0; /* it was gone again when the fault ended */
-	return set_pages(m, p, ev, kind, toucher);
+	return set_pages(m, p, ev, kind, touched_by);
 }

@@ -109,7 +109,7 @@ int mp_on_alloc(struct mp_model *m, struct mp_process *p, const struct mp_ev_all
 {
 	uint32_t site;
 
-	if (mp_process_site(m, p, ev->caller, &site))
+	if (mp_process_site(m, p, ev->stack, ev->caller, MP_PLACE_RETURN, &site))
 		return -ENOMEM;
 	if (!ev->addr || impossible(ev)) {
 		mp_sites__rec(&m->sites, site)->failed++;
@@ -214,7 +214,7 @@ int mp_on_realloc_done(struct mp_model *m, struct mp_process *p,
 	struct mp_blk blk;
 	uint32_t site;
 
-	if (mp_process_site(m, p, ev->a.caller, &site))
+	if (mp_process_site(m, p, ev->a.stack, ev->a.caller, MP_PLACE_RETURN, &site))
 		return -ENOMEM;
 	if ((!ev->a.addr && ev->a.requested) || impossible(&ev->a)) {
 		mp_sites__rec(&m->sites, site)->failed++;

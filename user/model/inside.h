@@ -4,16 +4,19 @@
 #define MP_MODEL_INSIDE_H
 
 #include "model/process.h"
+#include "model/stacks.h"
 #include "model/strings.h"
 
-#define MP_SITE_CACHE  4096 /* entries, a power of two: about the hot callers of a large program */
+#define MP_PLACE_CACHE 4096 /* entries, a power of two: about the hot callers of a large program */
 #define MP_LAST_FAULTS 64
 #define MP_STRAY_FREES 256
 
-struct mp_site_cached {
+struct mp_place_cached {
 	uint64_t maps; /* mp_process.maps; never 0 */
-	uint64_t caller;
-	uint32_t site;
+	uint64_t addr;
+	uint32_t place;
+	uint32_t site; /* of the stack of which only this is known; 0: not asked for */
+	uint8_t what;  /* enum mp_place_what */
 };
 
 /* A fault whose folio's other pages follow in a MP_EV_PAGES of the same thread. */
@@ -40,7 +43,10 @@ struct mp_model {
 	struct mp_process *last; /* a cache */
 	uint64_t generation;
 
-	struct mp_site_cached *site_cache;
+	struct mp_place_cached *place_cache;
+	struct mp_stacks stacks;
+	struct mp_map resolved;  /* what a stack is in a process, as it maps its code now */
+	uint64_t stacks_unknown; /* told wrongly, or named and never told */
 	struct mp_last_fault last_faults[MP_LAST_FAULTS];
 	struct mp_stray_free strays[MP_STRAY_FREES];
 	uint64_t nr_strays; /* ever */
@@ -64,13 +70,28 @@ struct mp_process *mp_process_of(struct mp_model *m, uint32_t tgid);
 struct mp_process *mp_process_new(struct mp_model *m, uint32_t tgid);
 void mp_process_free(struct mp_model *m, struct mp_process *p);
 void mp_process_clear_allocators(struct mp_model *m, struct mp_process *p);
-/* The site of a code address as the process maps it now. @addr 0 is site 0. */
-int mp_process_site(struct mp_model *m, struct mp_process *p, uint64_t addr, uint32_t *site);
-/* The key and place of @addr if it lies in a file that is known; else they stay as they are. */
-bool mp_place_in(const struct mp_process *p, uint64_t addr, struct mp_site_key *key,
-		 struct mp_place *place);
 /* Code may lie elsewhere from now on. */
 void mp_process_remap(struct mp_model *m, struct mp_process *p);
+
+/* callers.c. @what: enum mp_place_what. An @addr of 0 is site 0. */
+/* The key and place of @addr if it lies in a file that is known; else they stay as they are. */
+bool mp_place_in(const struct mp_process *p, uint64_t addr, struct mp_place_key *key,
+		 struct mp_place *place);
+/* The site of a stack of which only @addr is known. */
+int mp_site_at(struct mp_model *m, struct mp_process *p, uint64_t addr, uint8_t what,
+	       uint32_t *site);
+/* The site of @stack as the process maps its code now; where there is none, that of @addr. */
+int mp_process_site(struct mp_model *m, struct mp_process *p, uint32_t stack, uint64_t addr,
+		    uint8_t what, uint32_t *site);
+/*
+ * The site of the allocator call to return to @caller that @stack is inside of: the same as that of
+ * the call's own event.
+ */
+int mp_site_of_caller(struct mp_model *m, struct mp_process *p, uint32_t stack, uint64_t caller,
+		      uint32_t *site);
+/* The site of the system call that touched memory, called from the stack of @ev. */
+int mp_site_of_syscall(struct mp_model *m, struct mp_process *p, const struct mp_ev_fault *ev,
+		       uint32_t *site);
 
 /* heap.c */
 int mp_on_alloc(struct mp_model *m, struct mp_process *p, const struct mp_ev_alloc *ev);
@@ -110,6 +131,7 @@ int mp_on_map(struct mp_model *m, struct mp_process *p, const struct mp_ev_map *
 int mp_on_allocator(struct mp_model *m, struct mp_process *p, const struct mp_ev_allocator *ev);
 int mp_on_probe(struct mp_model *m, struct mp_process *p, const struct mp_ev_probe *ev);
 void mp_on_instant(struct mp_model *m, const struct mp_ev_instant *ev);
+int mp_on_stack(struct mp_model *m, const struct mp_ev_stack *ev);
 void mp_on_gap(struct mp_model *m, const struct mp_ev_gap *ev);
 void mp_on_loss(struct mp_model *m, const struct mp_ev_loss *ev);
 

@@ -18,8 +18,10 @@ struct mp_model *mp_model__new(void)
 	m->loss.module_mismatch_pages = MP_UNKNOWN;
 	mp_strings__init(&m->strings, &m->mem);
 	mp_ledger__init(&m->ledger, &m->mem);
-	m->site_cache = mp_mem_zalloc(&m->mem, MP_SITE_CACHE * sizeof(*m->site_cache));
-	if (!m->site_cache || mp_sites__init(&m->sites, &m->mem)) {
+	mp_stacks__init(&m->stacks, &m->mem);
+	m->resolved.mem = &m->mem;
+	m->place_cache = mp_mem_zalloc(&m->mem, MP_PLACE_CACHE * sizeof(*m->place_cache));
+	if (!m->place_cache || mp_sites__init(&m->sites, &m->mem)) {
 		mp_model__free(m);
 		errno = ENOMEM;
 		return NULL;
@@ -39,7 +41,9 @@ void mp_model__free(struct mp_model *m)
 	mp_ledger__fini(&m->ledger);
 	mp_sites__fini(&m->sites);
 	mp_strings__fini(&m->strings);
-	mp_mem_free(&m->mem, m->site_cache);
+	mp_stacks__fini(&m->stacks);
+	mp_map__fini(&m->resolved);
+	mp_mem_free(&m->mem, m->place_cache);
 	free(m);
 }
 
@@ -156,6 +160,8 @@ int mp_model__apply(struct mp_model *m, const struct mp_ev *ev)
 	}
 	if (ev->ts_ns > m->last_ns)
 		m->last_ns = ev->ts_ns;
+	if (ev->type == MP_EV_STACK)
+		return mp_on_stack(m, (const struct mp_ev_stack *)ev);
 	if (!known_type(ev->type) || apply_global(m, ev))
 		return 0;
 	p = mp_process_of(m, ev->tgid);

@@ -87,10 +87,17 @@ const char *mp_at_name(int at);
 const char *mp_allocator_name(int kind);
 const char *mp_fn_name(int fn);
 const char *mp_vma_kind_name(int kind);
+const char *mp_stack_end_name(int end); /* "whole", "deep", ...; GOES_ON: "caller_only" */
 
 #define MP_ORDERS   10 /* 0..9 */
 #define MP_NODES    16 /* nodes above are counted in the last */
 #define MP_TOUCHERS 8
+
+enum mp_place_what {
+	MP_PLACE_RETURN, /* where a call returns to */
+	MP_PLACE_EXACT,  /* the instruction itself: a touch, what a signal interrupted */
+	MP_PLACE_SYSCALL, /* in the kernel: @offset is the number of the system call, no more is known */
+};
 
 /* Where in which object an address lies, as the VMAs said when it was first seen. */
 struct mp_place {
@@ -100,6 +107,13 @@ struct mp_place {
 	uint64_t ino;
 	uint32_t dev_major, dev_minor;
 	uint32_t tgid; /* the first process it was seen in */
+	uint8_t what;  /* enum mp_place_what */
+};
+
+/* A frame of a call stack; stacks with the same frames outside of it share those. */
+struct mp_stack_frame {
+	const struct mp_place *place;
+	const struct mp_stack_frame *outer; /* NULL: none is known */
 };
 
 struct mp_toucher {
@@ -123,7 +137,8 @@ struct mp_site {
 	uint32_t id;
 	bool mapping; /* memory came by mmap/brk from outside any allocator */
 	uint8_t fn;   /* enum mp_fn of the first call */
-	struct mp_place place;
+	uint8_t end;  /* enum mp_stack_end; MP_STACK_GOES_ON: only the innermost frame was told */
+	const struct mp_stack_frame *frame; /* innermost; never NULL */
 	uint64_t calls, frees, failed;
 	uint64_t requested_bytes; /* sum over all calls */
 	uint64_t live_blocks, live_bytes;
@@ -221,6 +236,8 @@ struct mp_loss {
 	/* faults that mapped another page than they were given; MP_UNKNOWN: none was checked */
 	int64_t chain_mismatches;
 	uint64_t dropped[MP_DROP_MAX];
+	/* events by why their stack ends; MP_STACK_GOES_ON: no stack was told, only a caller */
+	uint64_t stack_ends[MP_STACK_END_MAX];
 };
 
 struct mp_cost { /* MP_UNKNOWN where not measured */

@@ -118,3 +118,21 @@ const char *mp_vma_kind_name(int kind)
 
 	return NAME(names, kind);
 }
+
+const char *mp_stack_end_name(int end)
+{
+	static const char *const names[MP_STACK_END_MAX] = {
+		[MP_STACK_GOES_ON] = "caller_only",
+		[MP_STACK_WHOLE] = "whole",
+		[MP_STACK_DEEP] = "deep",
+		[MP_STACK_READ] = "read",
+		[MP_STACK_NO_LAYOUT] = "no_layout",
+		[MP_STACK_NO_TEXT] = "no_text",
+		[MP_STACK_NO_TABLE] = "no_table",
+		[MP_STACK_NO_RULE] = "no_rule",
+		[MP_STACK_UNSUPPORTED] = "unsupported",
+		[MP_STACK_NO_FRAME] = "no_frame",
+	};
+
+	return NAME(names, end);
+}

@@ -45,8 +45,8 @@ struct mp_process {
 	uint32_t tgid;
 	bool exited, launched;
 	bool whole;     /* seen from its first instruction: every block ever made is known */
-	uint64_t image; /* see mp_site_key */
-	uint64_t maps;  /* generation of what code lies where: key of the site cache */
+	uint64_t image; /* see mp_place_key */
+	uint64_t maps;  /* generation of what code lies where: key of what is cached of it */
 	uint32_t kids;  /* forked, not followed, and not known to be gone */
 	uint32_t at;    /* enum mp_at */
 	uint64_t instant_ns;

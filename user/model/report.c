@@ -20,9 +20,9 @@ struct box {
 	struct chunk *chunks;
 };
 
-/* Zeroed memory that goes with the report. NULL without memory. */
-static void *take(struct box *box, size_t size)
+void *mp_draft_take(struct mp_draft *d, size_t size)
 {
+	struct box *box = (struct box *)d->report;
 	struct chunk *c = box->chunks;
 	size_t room = size > CHUNK ? size : CHUNK;
 	void *p;
@@ -42,14 +42,14 @@ static void *take(struct box *box, size_t size)
 	return p;
 }
 
-static const char *take_string(struct box *box, const char *text)
+const char *mp_draft_string(struct mp_draft *d, const char *text)
 {
 	size_t size = strlen(text) + 1;
 	char *copy;
 
 	if (size == 1)
 		return "";
-	copy = take(box, size);
+	copy = mp_draft_take(d, size);
 	return copy ? memcpy(copy, text, size) : NULL;
 }
 
@@ -73,146 +73,20 @@ void mp_report__free(struct mp_report *r)
 	free(box);
 }
 
-/* ---- sites ------------------------------------------------------------------------------------ */
-
-/* Sites that turned out to be one share an id; ids stay dense and in order of appearance. */
-static int number_sites(struct mp_draft *d, struct box *box)
-{
-	struct mp_sites *sites = &d->m->sites;
-	uint32_t i, n = 0;
-
-	d->ids = mp_mem_zalloc(&d->m->mem, sites->n * sizeof(*d->ids));
-	if (!d->ids)
-		return -ENOMEM;
-	for (i = 1; i < sites->n; i++)
-		if (!sites->recs[i].same_as)
-			d->ids[i] = ++n;
-	for (i = 1; i < sites->n; i++)
-		if (sites->recs[i].same_as)
-			d->ids[i] = d->ids[sites->recs[i].same_as];
-	d->weight = mp_mem_zalloc(&d->m->mem, (n + 1) * sizeof(*d->weight));
-	d->direct = mp_mem_zalloc(&d->m->mem, (n + 1) * sizeof(*d->direct));
-	box->report.sites = take(box, n * sizeof(*box->report.sites));
-	box->report.nr_sites = n;
-	return d->weight && d->direct && box->report.sites ? 0 : -ENOMEM;
-}
-
-static void add_array(uint64_t *to, const uint64_t *from, size_t n)
-{
-	while (n--)
-		to[n] += from[n];
-}
-
-static void add_stages(struct mp_stages *to, const struct mp_stages *n)
-{
-	to->pcp += n->pcp;
-	to->refill += n->refill;
-	to->buddy += n->buddy;
-	to->staged += n->staged;
-	to->slow += n->slow;
-	to->pathed += n->pathed;
-	to->page_ns += n->page_ns;
-	to->whole_ns += n->whole_ns;
-	to->page_timed += n->page_timed;
-}
-
-static void add_site(struct mp_site *s, const struct mp_site_rec *rec)
-{
-	if (!s->calls)
-		s->fn = rec->fn;
-	s->mapping |= rec->mapping;
-	s->calls += rec->calls;
-	s->frees += rec->frees;
-	s->failed += rec->failed;
-	s->requested_bytes += rec->requested_bytes;
-	s->live_blocks += rec->live_blocks;
-	s->live_bytes += rec->live_bytes + rec->mapped_bytes;
-	s->untouched_bytes += rec->mapped_bytes; /* less what is resident, after the sweep */
-	s->fault_ns += rec->fault_ns;
-	s->alloc_ns += rec->alloc_ns;
-	add_stages(&s->stages, &rec->stages);
-	s->timed_faults += rec->timed_faults;
-	add_array(s->faults, rec->faults, MP_KIND_NR);
-	add_array(s->faults_by, rec->faults_by, MP_BY_NR);
-	add_array(s->tiers, rec->tiers, MP_TIER_NR);
-}
-
-static int fill_sites(struct mp_draft *d, struct box *box)
-{
-	const struct mp_sites *sites = &d->m->sites;
-	size_t i;
-
-	for (i = 1; i < sites->n; i++) {
-		const struct mp_site_rec *rec = &sites->recs[i];
-		struct mp_site *s = &box->report.sites[d->ids[i] - 1];
-
-		add_site(s, rec);
-		if (rec->same_as)
-			continue;
-		s->id = d->ids[i];
-		s->place = rec->place;
-		s->place.object = take_string(box, rec->place.object);
-		if (!s->place.object)
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-static bool outranks(const struct mp_toucher *a, const struct mp_toucher *b)
-{
-	return a->pages > b->pages || (a->pages == b->pages && a->site < b->site);
-}
-
-/* Keeps the touchers with most pages, best first. */
-static void rank_toucher(struct mp_site *s, struct mp_toucher t)
-{
-	int i;
-
-	for (i = 0; i < MP_TOUCHERS; i++) {
-		struct mp_toucher there = s->touchers[i];
-
-		if (there.pages && outranks(&there, &t))
-			continue;
-		s->touchers[i] = t;
-		t = there;
-		if (!t.pages)
-			return;
-	}
-}
-
-static void finish_sites(struct mp_draft *d, struct mp_report *r)
-{
-	size_t i;
-
-	for (i = 0; i < mp_map__room(&d->touches); i++) {
-		const struct mp_map_slot *slot = &d->touches.slots[i];
-
-		if (slot->val)
-			rank_toucher(&r->sites[(slot->key >> 32) - 1],
-				     (struct mp_toucher){ .site = (uint32_t)slot->key,
-							  .pages = (uintptr_t)slot->val });
-	}
-	for (i = 0; i < r->nr_sites; i++) {
-		uint64_t direct = d->direct[i + 1], open = r->sites[i].untouched_bytes;
-
-		r->sites[i].untouched_bytes = open > direct ? open - direct : 0;
-	}
-}
-
 /* ---- processes -------------------------------------------------------------------------------- */
 
-static int fill_cmdline(struct box *box, struct mp_proc *out, const struct mp_process *p)
+static int fill_cmdline(struct mp_draft *d, struct mp_proc *out, const struct mp_process *p)
 {
 	const char *word = p->cmdline, *end = word ? word + p->cmdline_len : word;
 	size_t n = 0;
 
 	for (; word < end; word += strlen(word) + 1)
 		n++;
-	out->cmdline = take(box, (n + 1) * sizeof(*out->cmdline));
+	out->cmdline = mp_draft_take(d, (n + 1) * sizeof(*out->cmdline));
 	if (!out->cmdline)
 		return -ENOMEM;
 	for (word = p->cmdline; word < end; word += strlen(word) + 1) {
-		out->cmdline[out->nr_cmdline] = take_string(box, word);
+		out->cmdline[out->nr_cmdline] = mp_draft_string(d, word);
 		if (!out->cmdline[out->nr_cmdline])
 			return -ENOMEM;
 		out->nr_cmdline++;
@@ -220,7 +94,7 @@ static int fill_cmdline(struct box *box, struct mp_proc *out, const struct mp_pr
 	return 0;
 }
 
-static int fill_allocator(struct box *box, struct mp_allocator *out,
+static int fill_allocator(struct mp_draft *d, struct mp_allocator *out,
 			  const struct mp_allocator_rec *a)
 {
 	size_t i;
@@ -228,14 +102,14 @@ static int fill_allocator(struct box *box, struct mp_allocator *out,
 	out->kind = a->kind;
 	out->build_id_len = a->build_id_len;
 	memcpy(out->build_id, a->build_id, sizeof(out->build_id));
-	out->object = take_string(box, a->object);
-	out->version = take_string(box, a->version);
-	out->probes = take(box, a->nr_probes * sizeof(*out->probes));
+	out->object = mp_draft_string(d, a->object);
+	out->version = mp_draft_string(d, a->version);
+	out->probes = mp_draft_take(d, a->nr_probes * sizeof(*out->probes));
 	if (!out->object || !out->version || !out->probes)
 		return -ENOMEM;
 	for (i = 0; i < a->nr_probes; i++) {
 		out->probes[i] = a->probes[i];
-		out->probes[i].symbol = take_string(box, a->probes[i].symbol);
+		out->probes[i].symbol = mp_draft_string(d, a->probes[i].symbol);
 		if (!out->probes[i].symbol)
 			return -ENOMEM;
 		out->nr_probes++;
@@ -243,13 +117,13 @@ static int fill_allocator(struct box *box, struct mp_allocator *out,
 	return 0;
 }
 
-static int fill_allocators(struct box *box, struct mp_proc *out, const struct mp_process *p)
+static int fill_allocators(struct mp_draft *d, struct mp_proc *out, const struct mp_process *p)
 {
-	out->allocators = take(box, p->nr_allocators * sizeof(*out->allocators));
+	out->allocators = mp_draft_take(d, p->nr_allocators * sizeof(*out->allocators));
 	if (!out->allocators)
 		return -ENOMEM;
 	for (; out->nr_allocators < p->nr_allocators; out->nr_allocators++)
-		if (fill_allocator(box, &out->allocators[out->nr_allocators],
+		if (fill_allocator(d, &out->allocators[out->nr_allocators],
 				   &p->allocators[out->nr_allocators]))
 			return -ENOMEM;
 	return 0;
@@ -268,8 +142,8 @@ static const struct mp_mapping *newest(const struct mp_process *p, struct mp_spa
 	return best;
 }
 
-static int fill_vma(struct mp_draft *d, struct box *box, struct mp_vma *out,
-		    const struct mp_process *p, const struct mp_vma_rec *vma)
+static int fill_vma(struct mp_draft *d, struct mp_vma *out, const struct mp_process *p,
+		    const struct mp_vma_rec *vma)
 {
 	const struct mp_mapping *map = newest(p, vma->span);
 
@@ -278,7 +152,7 @@ static int fill_vma(struct mp_draft *d, struct box *box, struct mp_vma *out,
 		.end = vma->span.end,
 		.perms = vma->perms,
 		.kind = vma->kind,
-		.name = take_string(box, vma->name),
+		.name = mp_draft_string(d, vma->name),
 	};
 	if (map) {
 		out->site = d->ids[map->site];
@@ -292,33 +166,32 @@ static int fill_vma(struct mp_draft *d, struct box *box, struct mp_vma *out,
 	return out->name ? 0 : -ENOMEM;
 }
 
-static int fill_vmas(struct mp_draft *d, struct box *box, struct mp_proc *out,
-		     const struct mp_process *p)
+static int fill_vmas(struct mp_draft *d, struct mp_proc *out, const struct mp_process *p)
 {
 	struct mp_omap_iter it = mp_omap__iter(&p->ranges.vmas);
 	const struct mp_vma_rec *vma;
 
-	out->vmas = take(box, p->ranges.vmas.n * sizeof(*out->vmas));
+	out->vmas = mp_draft_take(d, p->ranges.vmas.n * sizeof(*out->vmas));
 	if (!out->vmas)
 		return -ENOMEM;
 	while ((vma = mp_omap_iter__next(&it)))
-		if (fill_vma(d, box, &out->vmas[out->nr_vmas++], p, vma))
+		if (fill_vma(d, &out->vmas[out->nr_vmas++], p, vma))
 			return -ENOMEM;
 	return 0;
 }
 
-static int fill_proc(struct mp_draft *d, struct box *box, struct mp_process *p)
+static int fill_proc(struct mp_draft *d, struct mp_process *p)
 {
-	struct mp_proc *out = &box->report.procs[box->report.nr_procs++];
+	struct mp_proc *out = &d->report->procs[d->report->nr_procs++];
 
 	out->pid = p->tgid;
 	out->at = p->at;
 	out->launched = p->launched;
 	out->exited = p->exited;
 	out->t_ns = p->instant_ns ? p->instant_ns : d->m->last_ns;
-	out->comm = take_string(box, p->comm);
-	if (!out->comm || fill_cmdline(box, out, p) || fill_allocators(box, out, p) ||
-	    fill_vmas(d, box, out, p))
+	out->comm = mp_draft_string(d, p->comm);
+	if (!out->comm || fill_cmdline(d, out, p) || fill_allocators(d, out, p) ||
+	    fill_vmas(d, out, p))
 		return -ENOMEM;
 	return mp_books_sweep(d, p, out);
 }
@@ -328,6 +201,7 @@ static int fill_proc(struct mp_draft *d, struct box *box, struct mp_process *p)
 static void fill_loss(struct mp_report *r, const struct mp_model *m)
 {
 	const uint64_t *dropped = m->loss.dropped;
+	int i;
 
 	r->loss = m->loss;
 	r->chain_checked = m->chain_checked;
@@ -337,7 +211,9 @@ static void fill_loss(struct mp_report *r, const struct mp_model *m)
 	/* calls whose return could not be told, for whatever reason */
 	r->loss.returns_missed =
 		dropped[MP_DROP_RETURN] + dropped[MP_DROP_SCRATCH] + dropped[MP_DROP_NESTED];
-	r->loss.stacks_lost = dropped[MP_DROP_STACK];
+	r->loss.stacks_lost = dropped[MP_DROP_STACK] + m->stacks_unknown;
+	for (i = 0; i < MP_STACK_END_MAX; i++)
+		r->loss.stacks_truncated += i != MP_STACK_WHOLE ? m->loss.stack_ends[i] : 0;
 }
 
 static int64_t told(uint64_t n)
@@ -363,9 +239,9 @@ static void fill_cost(struct mp_cost *c, const struct mp_ev_cost *ev)
 	};
 }
 
-static int fill(struct mp_draft *d, struct box *box)
+static int fill(struct mp_draft *d)
 {
-	struct mp_report *r = &box->report;
+	struct mp_report *r = d->report;
 	struct mp_model *m = d->m;
 	size_t i;
 
@@ -376,7 +252,7 @@ static int fill(struct mp_draft *d, struct box *box)
 	r->first_ns = m->first_ns;
 	r->last_ns = m->last_ns;
 	r->host = (struct mp_host){
-		.release = take_string(box, m->host.release),
+		.release = mp_draft_string(d, m->host.release),
 		.page_size = m->host.page_size,
 		.fault_row = m->host.fault_row,
 		.page_source = m->host.page_source,
@@ -385,13 +261,13 @@ static int fill(struct mp_draft *d, struct box *box)
 	};
 	fill_loss(r, m);
 	fill_cost(&r->cost, &m->cost);
-	r->procs = take(box, m->nr_procs * sizeof(*r->procs));
-	if (!r->host.release || !r->procs || number_sites(d, box) || fill_sites(d, box))
+	r->procs = mp_draft_take(d, m->nr_procs * sizeof(*r->procs));
+	if (!r->host.release || !r->procs || mp_sites_fill(d))
 		return -ENOMEM;
 	for (i = 0; i < m->nr_procs; i++)
-		if (fill_proc(d, box, m->procs[i]))
+		if (fill_proc(d, m->procs[i]))
 			return -ENOMEM;
-	finish_sites(d, r);
+	mp_sites_finish(d);
 	return 0;
 }
 
@@ -406,7 +282,7 @@ struct mp_report *mp_model__report(struct mp_model *m, unsigned int flags)
 		return NULL;
 	d.report = &box->report;
 	m->mem.limit = 0; /* it is for what events bring; a report must be possible at it */
-	err = fill(&d, box);
+	err = fill(&d);
 	m->mem.limit = limit;
 	mp_map__fini(&d.touches);
 	mp_mem_free(&m->mem, d.ids);

@@ -9,8 +9,12 @@
 int mp_sites__init(struct mp_sites *s, struct mp_mem *mem)
 {
 	*s = (struct mp_sites){ .mem = mem };
-	if (mp_mem_grow(mem, &s->recs, &s->cap, 1, sizeof(*s->recs)))
+	if (mp_places__init(&s->places, mem) ||
+	    mp_mem_grow(mem, &s->nodes, &s->cap_nodes, MP_STACK_END_MAX, sizeof(*s->nodes)) ||
+	    mp_mem_grow(mem, &s->recs, &s->cap, 1, sizeof(*s->recs)))
 		return -ENOMEM;
+	memset(s->nodes, 0, MP_STACK_END_MAX * sizeof(*s->nodes));
+	s->nr_nodes = MP_STACK_END_MAX;
 	memset(&s->recs[0], 0, sizeof(s->recs[0]));
 	s->n = 1;
 	return 0;
@@ -18,44 +22,32 @@ int mp_sites__init(struct mp_sites *s, struct mp_mem *mem)
 
 void mp_sites__fini(struct mp_sites *s)
 {
-	mp_mem_free(s->mem, s->recs);
-	mp_mem_free(s->mem, s->slots);
-	mp_mem_free(s->mem, s->loose);
-	*s = (struct mp_sites){ .mem = s->mem };
+	struct mp_mem *mem = s->mem;
+
+	mp_places__fini(&s->places);
+	mp_mem_free(mem, s->nodes);
+	mp_mem_free(mem, s->slots);
+	mp_mem_free(mem, s->recs);
+	*s = (struct mp_sites){ .mem = mem };
 }
 
-static uint64_t hash_of(const struct mp_site_key *key)
+static uint32_t *slot_of(const struct mp_sites *s, uint32_t outer, uint32_t place)
 {
-	uint64_t h = key->space * 0x9e3779b97f4a7c15ULL; /* as mp_map_hash() */
-
-	h = (h ^ h >> 29 ^ key->ino) * 0x9e3779b97f4a7c15ULL;
-	h = (h ^ h >> 29 ^ key->at) * 0x9e3779b97f4a7c15ULL;
-	return h ^ h >> 32;
-}
-
-static bool same(const struct mp_site_key *a, const struct mp_site_key *b)
-{
-	return a->space == b->space && a->ino == b->ino && a->at == b->at;
-}
-
-/* A slot whose site has another key by now (it was settled) only keeps its chain together. */
-static uint32_t *slot_of(const struct mp_sites *s, const struct mp_site_key *key)
-{
-	size_t i = hash_of(key) & (s->nr_slots - 1);
+	uint64_t h = ((uint64_t)outer << 32 | place) * 0x9e3779b97f4a7c15ULL; /* as mp_map_hash() */
+	size_t i = (h ^ h >> 32) & (s->nr_slots - 1);
 
 	for (; s->slots[i]; i = (i + 1) & (s->nr_slots - 1))
-		if (same(&s->recs[s->slots[i]].key, key))
+		if (s->nodes[s->slots[i]].outer == outer && s->nodes[s->slots[i]].place == place)
 			break;
 	return &s->slots[i];
 }
 
 static int make_room(struct mp_sites *s)
 {
-	size_t nr = s->nr_slots ? s->nr_slots * 2 : FIRST_SLOTS;
+	size_t nr = s->nr_slots ? s->nr_slots * 2 : FIRST_SLOTS, i;
 	uint32_t *old = s->slots;
-	size_t i;
 
-	if (s->used * 4 < s->nr_slots * 3)
+	if (s->nr_nodes * 4 < s->nr_slots * 3)
 		return 0;
 	s->slots = mp_mem_zalloc(s->mem, nr * sizeof(*s->slots));
 	if (!s->slots) {
@@ -63,87 +55,40 @@ static int make_room(struct mp_sites *s)
 		return -ENOMEM;
 	}
 	s->nr_slots = nr;
-	for (s->used = 0, i = 1; i < s->n; i++) {
-		uint32_t *slot = slot_of(s, &s->recs[i].key);
-
-		/* of two sites that turned out to be one, the older keeps the slot */
-		if (*slot)
-			continue;
-		*slot = i;
-		s->used++;
-	}
+	for (i = MP_STACK_END_MAX; i < s->nr_nodes; i++)
+		*slot_of(s, s->nodes[i].outer, s->nodes[i].place) = i;
 	mp_mem_free(s->mem, old);
 	return 0;
 }
 
-int mp_sites__intern(struct mp_sites *s, const struct mp_site_key *key,
-		     const struct mp_place *place, bool loose, uint32_t *id)
+int mp_sites__frame(struct mp_sites *s, uint32_t outer, uint32_t place, uint32_t *node)
 {
-	struct mp_site_rec *rec;
 	uint32_t *slot;
 
 	if (make_room(s))
 		return -ENOMEM;
-	slot = slot_of(s, key);
-	if (*slot) {
-		rec = &s->recs[*slot];
-		*id = rec->same_as ? rec->same_as : *slot;
-		return 0;
+	slot = slot_of(s, outer, place);
+	if (!*slot) {
+		if (s->nr_nodes == MP_NODES_MAX || mp_mem_grow(s->mem, &s->nodes, &s->cap_nodes,
+							       s->nr_nodes + 1, sizeof(*s->nodes)))
+			return -ENOMEM;
+		s->nodes[s->nr_nodes] = (struct mp_node){ .outer = outer, .place = place };
+		*slot = s->nr_nodes++;
 	}
+	*node = *slot;
+	return 0;
+}
+
+int mp_sites__of(struct mp_sites *s, uint32_t node, uint32_t *site)
+{
+	*site = s->nodes[node].site;
+	if (*site || node < MP_STACK_END_MAX)
+		return 0;
 	if (s->n >= UINT32_MAX ||
 	    mp_mem_grow(s->mem, &s->recs, &s->cap, s->n + 1, sizeof(*s->recs)))
 		return -ENOMEM;
-	if (loose &&
-	    mp_mem_grow(s->mem, &s->loose, &s->cap_loose, s->nr_loose + 1, sizeof(*s->loose)))
-		return -ENOMEM;
-	*id = s->n++;
-	s->recs[*id] = (struct mp_site_rec){ .key = *key, .place = *place };
-	*slot = *id;
-	s->used++;
-	if (loose)
-		s->loose[s->nr_loose++] = *id;
+	s->recs[s->n] = (struct mp_site_rec){ .node = node };
+	s->nodes[node].site = s->n;
+	*site = s->n++;
 	return 0;
-}
-
-static int settle_one(struct mp_sites *s, uint32_t id, const struct mp_site_key *key,
-		      const struct mp_place *place)
-{
-	uint32_t *slot;
-
-	if (make_room(s))
-		return -ENOMEM;
-	slot = slot_of(s, key);
-	if (*slot && *slot != id) {
-		const struct mp_site_rec *rec = &s->recs[*slot];
-
-		s->recs[id].same_as = rec->same_as ? rec->same_as : *slot;
-		return 0;
-	}
-	s->recs[id].key = *key;
-	s->recs[id].place = *place;
-	*slot = id;
-	s->used++;
-	return 0;
-}
-
-int mp_sites__settle(struct mp_sites *s, uint64_t image,
-		     bool (*find)(void *ctx, uint64_t addr, struct mp_site_key *key,
-				  struct mp_place *place),
-		     void *ctx)
-{
-	size_t i, kept = 0;
-	int err = 0;
-
-	for (i = 0; i < s->nr_loose; i++) {
-		struct mp_site_rec *rec = &s->recs[s->loose[i]];
-		struct mp_place place = rec->place;
-		struct mp_site_key key;
-
-		if (!err && rec->key.space == image && find(ctx, place.addr, &key, &place))
-			err = settle_one(s, s->loose[i], &key, &place);
-		else
-			s->loose[kept++] = s->loose[i];
-	}
-	s->nr_loose = kept;
-	return err;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Sites: callers interned to small ids, with the numbers that only ever add up. One place in one
- * object is one site, whichever process it is seen in; an address outside any file is a site of
- * its image (a process from exec to exec, with the children it forks).
+ * Sites: call stacks interned to small ids, with the numbers that only ever add up. A stack is a path
+ * in a tree of frames that hangs from why the stack ends; two stacks of the same places and the same
+ * end are one site, whichever process they are seen in.
  */
 #ifndef MP_MODEL_SITES_H
 #define MP_MODEL_SITES_H
@@ -12,19 +12,18 @@
 
 #include "model/mem.h"
 #include "model/model.h"
+#include "model/places.h"
 
-/* What makes two callers one site. */
-struct mp_site_key {
-	uint64_t space; /* MP_SITE_FILE | device, or the image */
-	uint64_t ino;   /* 0 outside files */
-	uint64_t at;    /* offset in the file, or the address */
+/* A frame and what lies outside of it. The first MP_STACK_END_MAX ones are ends, and no frames. */
+struct mp_node {
+	uint32_t outer; /* node; always a lower id */
+	uint32_t place;
+	uint32_t site; /* of the stack that begins here; 0: none was asked for */
 };
-#define MP_SITE_FILE (1ULL << 63)
+#define MP_NODES_MAX (1U << 28)
 
 struct mp_site_rec {
-	struct mp_site_key key;
-	struct mp_place place;
-	uint32_t same_as; /* the site this one turned out to be; 0: it is one */
+	uint32_t node;
 	uint8_t fn;
 	bool mapping;
 	uint64_t calls, frees, failed, requested_bytes;
@@ -38,34 +37,26 @@ struct mp_site_rec {
 
 struct mp_sites {
 	struct mp_mem *mem;
+	struct mp_places places;
+	struct mp_node *nodes;
+	size_t nr_nodes, cap_nodes;
+	uint32_t *slots; /* nodes by outer and place; 0: free */
+	size_t nr_slots;
 	struct mp_site_rec *recs; /* recs[id]; recs[0] collects what nobody is known to own */
 	size_t n, cap;            /* n counts recs[0] */
-	uint32_t *slots;          /* hash by key; 0: free */
-	size_t nr_slots, used;
-	uint32_t *loose; /* ids of sites whose object is not known yet */
-	size_t nr_loose, cap_loose;
 };
 
 /* 0 or -ENOMEM */
 int mp_sites__init(struct mp_sites *s, struct mp_mem *mem);
 void mp_sites__fini(struct mp_sites *s);
-/* Never fails for an id this gave out, or 0. The pointer holds until the next intern. */
+/* Never fails for an id this gave out, or 0. The pointer holds until the next site is made. */
 static inline struct mp_site_rec *mp_sites__rec(struct mp_sites *s, uint32_t id)
 {
 	return &s->recs[id];
 }
-/*
- * Finds or makes the site. @place is where it was seen; @loose: it may get a better key by
- * mp_sites__settle() later. 0 or -ENOMEM.
- */
-int mp_sites__intern(struct mp_sites *s, const struct mp_site_key *key,
-		     const struct mp_place *place, bool loose, uint32_t *id);
-/*
- * Gives the loose sites of @image a place, if @find knows one. 0 or -ENOMEM.
- */
-int mp_sites__settle(struct mp_sites *s, uint64_t image,
-		     bool (*find)(void *ctx, uint64_t addr, struct mp_site_key *key,
-				  struct mp_place *place),
-		     void *ctx);
+/* Finds or makes the frame at @place that @outer (a node or an enum mp_stack_end) called. */
+int mp_sites__frame(struct mp_sites *s, uint32_t outer, uint32_t place, uint32_t *node);
+/* The site of the stack that begins with @node; an end has site 0. 0 or -ENOMEM. */
+int mp_sites__of(struct mp_sites *s, uint32_t node, uint32_t *site);
 
 #endif

@@ -270,7 +270,7 @@ static int mapped(struct mp_model *m, struct mp_process *p, struct mp_span s, bo
 
 	if (s.start >= s.end)
 		return 0;
-	if (mp_process_site(m, p, ev->caller, &map.site))
+	if (mp_process_site(m, p, ev->stack, ev->caller, MP_PLACE_RETURN, &map.site))
 		return -ENOMEM;
 	count_mapping(m, &map, s.end - s.start);
 	return mp_ranges__put_mapping(&p->ranges, &map);
@@ -347,12 +347,13 @@ static int on_mprotect(struct mp_model *m, struct mp_process *p, const struct mp
 	return mapped(m, p, span_of(ev->addr, ev->len), true, ev);
 }
 
-static bool holds_code(const struct mp_process *p, struct mp_span s)
+/* Code of a file: an address outside files is the same place whatever lies there. */
+static bool holds_code(const struct mp_process *p, struct mp_span s, uint8_t perms)
 {
 	const struct mp_vma_rec *vma;
 
 	while (s.start < s.end && (vma = mp_omap__overlap(&p->ranges.vmas, s.start, s.end))) {
-		if (vma->perms & PROT_EXEC)
+		if ((vma->perms & perms) == perms && vma->kind != MP_VMA_ANON)
 			return true;
 		s.start = vma->span.end;
 	}
@@ -364,14 +365,15 @@ static bool moves_code(const struct mp_process *p, const struct mp_ev_range *ev)
 {
 	switch (ev->op) {
 	case MP_OP_MMAP:
-		return ev->prot & PROT_EXEC || holds_code(p, span_of(ev->ret, ev->len));
+		return (ev->prot & PROT_EXEC && !(ev->flags & MAP_ANONYMOUS)) ||
+		       holds_code(p, span_of(ev->ret, ev->len), PROT_EXEC);
 	case MP_OP_MPROTECT:
-		return ev->prot & PROT_EXEC;
+		return ev->prot & PROT_EXEC && holds_code(p, span_of(ev->addr, ev->len), 0);
 	case MP_OP_MUNMAP:
-		return holds_code(p, span_of(ev->addr, ev->len));
+		return holds_code(p, span_of(ev->addr, ev->len), PROT_EXEC);
 	case MP_OP_MREMAP:
-		return holds_code(p, span_of(ev->old, ev->old_len)) ||
-		       holds_code(p, span_of(ev->ret, ev->len));
+		return holds_code(p, span_of(ev->old, ev->old_len), PROT_EXEC) ||
+		       holds_code(p, span_of(ev->ret, ev->len), PROT_EXEC);
 	}
 	return false;
 }

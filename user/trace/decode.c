@@ -27,6 +27,7 @@ static const uint16_t sizes[] = {
 	[MP_EV_FORK] = sizeof(struct mp_ev_fork),
 	[MP_EV_EXEC] = sizeof(struct mp_ev_exec),
 	[MP_EV_EXIT] = sizeof(struct mp_ev_exit),
+	[MP_EV_STACK] = sizeof(struct mp_ev_stack),
 	[MP_EV_HOST] = sizeof(struct mp_ev_host),
 	[MP_EV_PROC] = sizeof(struct mp_ev_proc),
 	[MP_EV_MAPS] = sizeof(struct mp_ev_maps),
@@ -74,6 +75,11 @@ static bool proc_holds(const struct mp_ev_proc *ev)
 	       ev->cmdline_len <= ev->h.size - sizeof(*ev);
 }
 
+static bool stack_holds(const struct mp_ev_stack *ev)
+{
+	return ev->id && ev->nr <= MP_STACK_CHUNK && ev->end < MP_STACK_END_MAX;
+}
+
 /* The event is all there and as long as its struct: do its lengths and strings fit in it? */
 static bool body_holds(const struct mp_ev *ev)
 {
@@ -86,6 +92,8 @@ static bool body_holds(const struct mp_ev *ev)
 		return ((const struct mp_ev_page_free *)ev)->order <= ORDER_MAX;
 	case MP_EV_GAP:
 		return ((const struct mp_ev_gap *)ev)->reason < MP_DROP_MAX;
+	case MP_EV_STACK:
+		return stack_holds((const struct mp_ev_stack *)ev);
 	case MP_EV_EXEC:
 		return terminated(((const struct mp_ev_exec *)ev)->comm,
 				  sizeof(((const struct mp_ev_exec *)ev)->comm));

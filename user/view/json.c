@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "view/label.h"
+#include "view/frames.h"
 #include "view/units.h"
 #include "view/views.h"
 
@@ -215,29 +215,41 @@ static void process(struct mp_json *j, const struct mp_view_opts *opts, const st
 	mp_json_close(j, "}");
 }
 
-static void frame(struct mp_json *j, const struct mp_symbol *symbol, const struct mp_place *place)
+static void frame(struct mp_json *j, const struct mp_frames *f)
 {
+	const struct mp_symbol *symbol = mp_frames_name(f);
+	const struct mp_place *place = f->frame->place;
+	bool kernel = place->what == MP_PLACE_SYSCALL;
+
 	mp_json_open(j, NULL, "{");
-	mp_json_text(j, "function", symbol->function);
+	mp_json_text(j, "function", kernel ? mp_frames_label(f, 0).s : symbol->function);
 	mp_json_text(j, "file", symbol->file);
 	mp_json_known(j, "line", symbol->line > 0 ? symbol->line : 0);
-	mp_json_text(j, "object", place->object);
+	mp_json_text(j, "object", kernel ? "[kernel]" : place->object);
 	/* without an object the model keeps the address in @offset: that is told as "addr" */
 	mp_json_signed(j, "offset", *place->object ? mp_units_signed(place->offset) : MP_UNKNOWN);
 	mp_json_bool(j, "inlined", symbol->inlined);
-	mp_json_address(j, "addr", place->addr);
+	if (kernel)
+		mp_json_word(j, "addr", NULL);
+	else
+		mp_json_address(j, "addr", place->addr);
 	mp_json_close(j, "}");
 }
 
-static void frames(struct mp_json *j, struct mp_symbols *sym, const struct mp_site *s)
+static void frames(struct mp_json *j, struct mp_symbols *sym, const struct mp_view_opts *opts,
+		   const struct mp_site *s)
 {
-	struct mp_symbol symbols[64] = { 0 };
-	size_t n = mp_label_frames(&s->place, sym, mp_label_site_flags(s), symbols, 64);
+	struct mp_frames f;
+	size_t shown;
 
+	mp_frames_shown(&f, s, sym, opts);
+	shown = f.index;
 	mp_json_open(j, "frames", "[");
-	for (size_t i = 0; i < (n ? n : 1); i++)
-		frame(j, &symbols[i], &s->place);
+	for (mp_frames_begin(&f, s, sym); f.frame; mp_frames_next(&f, sym))
+		frame(j, &f);
 	mp_json_close(j, "]");
+	mp_json_number(j, "shown", shown);
+	mp_json_word(j, "stack_end", s->end ? mp_stack_end_name(s->end) : NULL);
 }
 
 /* {"0":n,"9":n}: what is 0 is left out */
@@ -316,7 +328,8 @@ static void site_pages(struct mp_json *j, const struct mp_site *s)
 	mp_json_close(j, "]");
 }
 
-static void site(struct mp_json *j, struct mp_symbols *sym, const struct mp_site *s)
+static void site(struct mp_json *j, struct mp_symbols *sym, const struct mp_view_opts *opts,
+		 const struct mp_site *s)
 {
 	int i;
 
@@ -324,12 +337,9 @@ static void site(struct mp_json *j, struct mp_symbols *sym, const struct mp_site
 	mp_json_open(j, NULL, "{");
 	mp_json_number(j, "id", s->id);
 	/* null: a place that only touched memory of others */
-	mp_json_word(j, "kind",
-		     s->mapping                                ? "mmap"
-		     : mp_label_site_flags(s) & MP_LABEL_TOUCH ? NULL
-							       : "malloc");
+	mp_json_word(j, "kind", s->mapping ? "mmap" : s->calls || s->failed ? "malloc" : NULL);
 	mp_json_word(j, "fn", s->fn ? mp_fn_name(s->fn) : NULL);
-	frames(j, sym, s);
+	frames(j, sym, opts, s);
 	mp_json_number(j, "calls", s->calls);
 	mp_json_number(j, "frees", s->frees);
 	mp_json_number(j, "failed", s->failed);
@@ -379,6 +389,10 @@ static void loss(struct mp_json *j, const struct mp_loss *l)
 	mp_json_open(j, "dropped", "{");
 	for (i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
 		mp_json_number(j, reasons[i], l->dropped[i]);
+	mp_json_close(j, "}");
+	mp_json_open(j, "stack_ends", "{");
+	for (i = 0; i < MP_STACK_END_MAX; i++)
+		mp_json_number(j, mp_stack_end_name(i), l->stack_ends[i]);
 	mp_json_close(j, "}");
 	mp_json_close(j, "}");
 }
@@ -436,7 +450,7 @@ static void report(struct mp_json *j, struct mp_symbols *sym, const struct mp_vi
 	mp_json_close(j, "]");
 	mp_json_open(j, "sites", "[");
 	for (i = 0; i < r->nr_sites; i++)
-		site(j, sym, &r->sites[i]);
+		site(j, sym, opts, &r->sites[i]);
 	mp_json_close(j, "]");
 	mp_json_line(j);
 	tiers(j, r);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "view/label.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -96,71 +95,4 @@ void mp_label_clip(char *s, size_t columns)
 			break;
 	}
 	strcpy(s, "..");
-}
-
-static const char *last_part(const char *path, unsigned int flags)
-{
-	const char *slash = flags & MP_LABEL_PATHS ? NULL : strrchr(path, '/');
-
-	return slash && slash[1] ? slash + 1 : path;
-}
-
-size_t mp_label_frames(const struct mp_place *place, struct mp_symbols *sym, unsigned int flags,
-		       struct mp_symbol *out, size_t max)
-{
-	const struct mp_code code = {
-		.tgid = place->tgid,
-		.path = place->object,
-		.ino = place->ino,
-		.dev_major = place->dev_major,
-		.dev_minor = place->dev_minor,
-		.offset = place->offset,
-		.addr = place->addr,
-		.is_return = !(flags & MP_LABEL_TOUCH),
-	};
-
-	return mp_symbols__frames(sym, &code, out, max);
-}
-
-void mp_label_lookup(const struct mp_place *place, struct mp_symbols *sym, unsigned int flags,
-		     struct mp_symbol *symbol)
-{
-	memset(symbol, 0, sizeof(*symbol));
-	mp_label_frames(place, sym, flags, symbol, 1);
-}
-
-unsigned int mp_label_site_flags(const struct mp_site *site)
-{
-	return site->calls || site->failed || site->mapping ? 0 : MP_LABEL_TOUCH;
-}
-
-struct mp_label mp_label_site(const struct mp_report *r, uint32_t site, struct mp_symbols *sym,
-			      unsigned int flags)
-{
-	char object[400], function[400], file[400], plus[24];
-	const struct mp_place *place;
-	struct mp_label label = { "unknown" };
-	struct mp_symbol symbol;
-
-	if (site == 0 || site > r->nr_sites)
-		return label;
-	place = &r->sites[site - 1].place;
-	mp_label_lookup(place, sym, flags, &symbol);
-	mp_label_safe(object, sizeof(object), last_part(place->object, flags));
-	mp_label_safe(function, sizeof(function), symbol.function ? symbol.function : "");
-	mp_label_safe(file, sizeof(file), symbol.file ? last_part(symbol.file, flags) : "");
-	/* an inlined one has no start of its own */
-	plus[0] = '\0';
-	if (!symbol.inlined)
-		snprintf(plus, sizeof(plus), "+0x%" PRIx64, symbol.into);
-	if (*function && *file && symbol.line)
-		snprintf(label.s, sizeof(label.s), "%s%s %s:%d", function, plus, file, symbol.line);
-	else if (*function)
-		snprintf(label.s, sizeof(label.s), "%s%s (%s)", function, plus,
-			 *object ? object : "JIT");
-	else if (*object)
-		snprintf(label.s, sizeof(label.s), "%s+0x%" PRIx64, object, place->offset);
-	else
-		snprintf(label.s, sizeof(label.s), "0x%" PRIx64, place->addr);
-	return label;
 }

@@ -32,23 +32,6 @@ struct mp_label {
 
 enum mp_label_flag {
 	MP_LABEL_PATHS = 1, /* whole paths, not only their last part */
-	MP_LABEL_TOUCH = 2, /* the address is an instruction that touched, not a return address */
 };
-
-/*
- * "function+0x12 file.c:34", "function+0x12 (object)", "object+0x1234" or "0x7f12..."; what it
- * allocates with when known is not part of it. @sym may be NULL. @site 0 or out of range: "unknown".
- */
-struct mp_label mp_label_site(const struct mp_report *r, uint32_t site, struct mp_symbols *sym,
-			      unsigned int flags);
-
-/* Names of @place: as mp_symbols__frames(). For a site that only touched set MP_LABEL_TOUCH. */
-size_t mp_label_frames(const struct mp_place *place, struct mp_symbols *sym, unsigned int flags,
-		       struct mp_symbol *out, size_t max);
-/* The innermost alone; @symbol is always valid. */
-void mp_label_lookup(const struct mp_place *place, struct mp_symbols *sym, unsigned int flags,
-		     struct mp_symbol *symbol);
-/* A site nobody allocated at is there because it touched. */
-unsigned int mp_label_site_flags(const struct mp_site *site);
 
 #endif

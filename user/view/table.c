@@ -4,10 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "view/label.h"
+#include "view/frames.h"
 #include "view/order.h"
+#include "view/rows.h"
 #include "view/units.h"
 #include "view/views.h"
+
+#define STACK_INDENT 12 /* left of the labels: frames have long names */
 
 enum column { RESIDENT, LIVE, UNTOUCHED, CALLS, FREES, FAULTS, FAULT_TIME, CHARGED, COLUMNS };
 
@@ -27,8 +30,8 @@ struct table {
 	struct mp_symbols *sym;
 	const struct mp_view_opts *opts;
 	FILE *out;
-	const struct mp_site **sites;
-	size_t nr_sites, nr_shown;
+	struct mp_table_row *rows;
+	size_t nr_rows, nr_shown;
 	struct row others, unknown, total;
 	uint64_t unknown_blocks;
 	int width[COLUMNS]; /* 0: not shown */
@@ -121,18 +124,31 @@ static int numbers_width(const struct table *t)
 	return sum;
 }
 
-static void print_row(const struct table *t, const struct row *row, char *label)
+/* On a line of which @used columns are taken. */
+static void end_line(const struct table *t, int used, char *label)
 {
 	int width = t->opts->width > 0 ? t->opts->width : MP_WIDTH_DEFAULT;
-	int room = width - numbers_width(t) - 2;
+
+	if (!t->opts->verbose)
+		mp_label_clip(label, width - used < 12 ? 12 : width - used);
+	fprintf(t->out, "%s\n", label);
+}
+
+static void print_label(const struct table *t, char *label)
+{
+	fprintf(t->out, "%*s", STACK_INDENT, "");
+	end_line(t, STACK_INDENT, label);
+}
+
+static void print_row(const struct table *t, const struct row *row, char *label)
+{
 	int c;
 
 	for (c = 0; c < COLUMNS; c++)
 		if (t->width[c])
 			fprintf(t->out, "%*s", t->width[c] + 2, cell(t, row, c).s);
-	if (!t->opts->verbose)
-		mp_label_clip(label, room < 12 ? 12 : room);
-	fprintf(t->out, "  %s\n", label);
+	fputs("  ", t->out);
+	end_line(t, numbers_width(t) + 2, label);
 }
 
 static const char *title(const struct table *t, enum column c)
@@ -151,15 +167,36 @@ static void print_titles(const struct table *t)
 	fprintf(t->out, "  site%s\n", t->opts->color ? "\033[0m" : "");
 }
 
-static void print_site(const struct table *t, const struct mp_site *site)
+/* The frames from the one that is shown outwards, one a line below the label. */
+static void print_stack(const struct table *t, const struct mp_site *site, struct mp_frames *f,
+			unsigned int flags)
 {
-	unsigned int flags = mp_label_site_flags(site) | (t->opts->verbose ? MP_LABEL_PATHS : 0);
-	struct mp_label name = mp_label_site(t->r, site->id, t->sym, flags);
-	struct row row = site_row(site);
+	const char *end = mp_frames_end(site->end);
+	char label[sizeof(struct mp_label) + 8];
+
+	for (mp_frames_next(f, t->sym); f->frame; mp_frames_next(f, t->sym)) {
+		snprintf(label, sizeof(label), "< %s", mp_frames_label(f, flags).s);
+		print_label(t, label);
+	}
+	snprintf(label, sizeof(label), "(%s)", end ? end : "");
+	if (end)
+		print_label(t, label);
+}
+
+static void print_site(const struct table *t, const struct mp_table_row *r)
+{
+	unsigned int flags = t->opts->verbose ? MP_LABEL_PATHS : 0;
+	struct row row = site_row(&r->sum);
+	struct mp_frames f;
+	struct mp_label name;
 	char label[sizeof(name.s) + 40];
 
-	snprintf(label, sizeof(label), "%s%s", site->mapping ? "(mmap) " : "", name.s);
+	mp_frames_shown(&f, r->site, t->sym, t->opts);
+	name = mp_frames_label(&f, flags);
+	snprintf(label, sizeof(label), "%s%s", r->site->mapping ? "(mmap) " : "", name.s);
 	print_row(t, &row, label);
+	if (t->opts->stacks)
+		print_stack(t, r->site, &f, flags);
 }
 
 static void print_rows(const struct table *t)
@@ -170,10 +207,10 @@ static void print_rows(const struct table *t)
 
 	print_titles(t);
 	for (i = 0; i < t->nr_shown; i++)
-		print_site(t, t->sites[i]);
-	if (t->nr_shown < t->nr_sites) {
+		print_site(t, &t->rows[i]);
+	if (t->nr_shown < t->nr_rows) {
 		row = t->others;
-		snprintf(label, sizeof(label), "others (%zu sites)", t->nr_sites - t->nr_shown);
+		snprintf(label, sizeof(label), "others (%zu sites)", t->nr_rows - t->nr_shown);
 		print_row(t, &row, label);
 	}
 	if (t->unknown_blocks || t->unknown.n[RESIDENT]) {
@@ -194,11 +231,11 @@ static void measure(struct table *t)
 		t->width[c] = c == CHARGED && t->opts->sort != MP_SORT_CHARGED ? 0
 									       : strlen(titles[c]);
 	t->others = t->total = nothing;
-	t->nr_shown = t->nr_sites;
-	if (t->opts->top > 0 && (size_t)t->opts->top < t->nr_sites)
+	t->nr_shown = t->nr_rows;
+	if (t->opts->top > 0 && (size_t)t->opts->top < t->nr_rows)
 		t->nr_shown = t->opts->top;
-	for (i = 0; i < t->nr_sites; i++) {
-		row = site_row(t->sites[i]);
+	for (i = 0; i < t->nr_rows; i++) {
+		row = site_row(&t->rows[i].sum);
 		if (i >= t->nr_shown)
 			add(&t->others, &row);
 		else
@@ -218,20 +255,20 @@ int mp_view_table(const struct mp_report *r, struct mp_symbols *sym,
 	struct table t = { .r = r, .sym = sym, .opts = opts, .out = out };
 	size_t i;
 
-	t.sites = mp_order_sites(r, opts->sort, &t.nr_sites);
-	if (!t.sites)
+	t.rows = mp_rows_make(r, sym, opts, &t.nr_rows);
+	if (!t.rows)
 		return -ENOMEM;
 	for (i = 0; i < r->nr_procs; i++)
 		mp_text_books(&r->procs[i], opts, out);
 	measure(&t);
 	fputc('\n', out);
-	if (t.nr_sites || t.unknown_blocks)
+	if (t.nr_rows || t.unknown_blocks)
 		print_rows(&t);
 	else
 		fputs("no allocation was seen while tracing\n", out);
 	fputc('\n', out);
-	mp_text_loss(&r->loss, out);
+	mp_text_loss(&r->loss, opts, out);
 	mp_text_cost(&r->cost, opts, out);
-	free(t.sites);
+	free(t.rows);
 	return mp_view_finish(out);
 }

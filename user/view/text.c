@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "view/frames.h"
 #include "view/label.h"
 #include "view/units.h"
 #include "view/views.h"
@@ -15,9 +16,10 @@ static size_t flow(FILE *out, size_t column, size_t indent, size_t width, const 
 	size_t len = strlen(sep) + strlen(text);
 
 	if (column + len > width && column > indent) {
-		fprintf(out, "\n%*s", (int)indent, "");
+		/* what ends a phrase stays on its line */
+		fprintf(out, "%.*s\n%*s", *sep != ' ', sep, (int)indent, "");
 		column = indent;
-		sep += *sep == ' ';
+		sep = sep[0] == ' ' ? sep + 1 : "";
 		len = strlen(sep) + strlen(text);
 	}
 	fprintf(out, "%s%s", sep, text);
@@ -113,7 +115,46 @@ void mp_text_books(const struct mp_proc *proc, const struct mp_view_opts *opts, 
 			mp_units_bytes(b->hugetlb, opts->bytes).s);
 }
 
-void mp_text_loss(const struct mp_loss *loss, FILE *out)
+/* One line, if any stack is not whole. */
+static void stacks(const uint64_t ends[MP_STACK_END_MAX], const struct mp_view_opts *opts,
+		   FILE *out)
+{
+	static const char *const words[MP_STACK_END_MAX] = {
+		[MP_STACK_GOES_ON] = "are the caller alone",
+		[MP_STACK_DEEP] = "are deeper than is followed",
+		[MP_STACK_READ] = "end where the stack could not be read",
+		[MP_STACK_NO_LAYOUT] = "are of processes not known yet",
+		[MP_STACK_NO_TEXT] = "end outside code known to be mapped",
+		[MP_STACK_NO_TABLE] = "end in code whose unwind table was not there",
+		[MP_STACK_NO_RULE] = "end in code without unwind information",
+		[MP_STACK_UNSUPPORTED] = "end in code with unwind information of an odd form",
+		[MP_STACK_NO_FRAME] = "end where no frame can follow",
+	};
+	size_t width = opts->width > 0 ? opts->width : MP_WIDTH_DEFAULT, column, i;
+	uint64_t sum = 0, whole = ends[MP_STACK_WHOLE];
+	const char *sep = "; ";
+	char text[100];
+
+	for (i = 0; i < MP_STACK_END_MAX; i++)
+		sum += ends[i];
+	if (whole == sum)
+		return;
+	if (ends[MP_STACK_GOES_ON] == sum) {
+		fputs("stacks: none were recorded, only callers\n", out);
+		return;
+	}
+	column = fprintf(out, "stacks: %s are whole", mp_units_percent((double)whole / sum).s);
+	for (i = 0; i < MP_STACK_END_MAX; i++) {
+		if (i == MP_STACK_WHOLE || !ends[i])
+			continue;
+		snprintf(text, sizeof(text), "%" PRIu64 " %s", ends[i], words[i]);
+		column = flow(out, column, strlen("stacks: "), width, sep, text);
+		sep = ", ";
+	}
+	fputc('\n', out);
+}
+
+void mp_text_loss(const struct mp_loss *loss, const struct mp_view_opts *opts, FILE *out)
 {
 	const struct {
 		uint64_t n;
@@ -124,7 +165,6 @@ void mp_text_loss(const struct mp_loss *loss, FILE *out)
 		{ loss->returns_missed, "allocator calls whose return was not seen" },
 		{ loss->frees_lost, "blocks ended without their free being seen" },
 		{ loss->frees_unmatched, "frees of blocks nobody saw allocated" },
-		{ loss->stacks_truncated, "stacks cut off" },
 		{ loss->stacks_lost, "stacks lost: no room for them" },
 		{ loss->programs_skipped, "probe hits skipped by the kernel" },
 		{ loss->moved_unseen_pages, "pages changed unseen, put right from pagemap" },
@@ -148,6 +188,7 @@ void mp_text_loss(const struct mp_loss *loss, FILE *out)
 				rows[i].words);
 	if (!shown)
 		fputs("lost: nothing\n", out);
+	stacks(loss->stack_ends, opts, out);
 }
 
 void mp_text_cost(const struct mp_cost *cost, const struct mp_view_opts *opts, FILE *out)

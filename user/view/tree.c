@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "view/label.h"
+#include "view/frames.h"
 #include "view/order.h"
 #include "view/path.h"
 #include "view/units.h"
@@ -119,6 +119,54 @@ static const char *hook_name(const struct mp_vma *v)
 	return v->op == MP_OP_BRK ? " (do_brk_flags)" : " (mmap_region)";
 }
 
+/* What a site is shown by, and, where that has no line of the program, the first outside that has. */
+static struct mp_label label_of(const struct tree *t, uint32_t id, bool shown)
+{
+	struct mp_label label = { "unknown" };
+	const struct mp_site *site;
+	struct mp_frames f;
+	struct mp_label outer = { "" };
+
+	if (id == 0 || id > t->r->nr_sites)
+		return label;
+	site = &t->r->sites[id - 1];
+	if (shown)
+		mp_frames_shown(&f, site, t->sym, t->opts);
+	else
+		mp_frames_begin(&f, site, t->sym);
+	label = mp_frames_label(&f, 0);
+	if (f.frame->place->what == MP_PLACE_SYSCALL && f.frame->outer) {
+		mp_frames_next(&f, t->sym);
+		outer = mp_frames_label(&f, 0);
+	} else if (mp_frames_name(&f)->file) {
+		return label;
+	}
+	while (f.frame && !mp_frames_name(&f)->file)
+		mp_frames_next(&f, t->sym);
+	if (f.frame)
+		outer = mp_frames_label(&f, 0);
+	if (!*outer.s)
+		return label;
+	strncat(label.s, ", from ", sizeof(label.s) - strlen(label.s) - 1);
+	strncat(label.s, outer.s, sizeof(label.s) - strlen(label.s) - 1);
+	return label;
+}
+
+/* From the frame that is shown out to main and what called it. */
+static void draw_stack(struct tree *t)
+{
+	const char *end = mp_frames_end(t->site->end);
+	struct mp_frames f;
+
+	mp_frames_shown(&f, t->site, t->sym, t->opts);
+	stage(t, "call stack: who asked, innermost first");
+	for (; f.frame; mp_frames_next(&f, t->sym))
+		line(t, "%s%s", mp_frames_label(&f, 0).s,
+		     mp_frames_name(&f)->inlined ? ", inlined in" : "");
+	if (end)
+		line(t, "(%s)", end);
+}
+
 /* Which call reserved the addresses. */
 static void draw_growth(struct tree *t)
 {
@@ -133,7 +181,7 @@ static void draw_growth(struct tree *t)
 			line(t, "0x%" PRIx64 ": was there before tracing began", v->start);
 			continue;
 		}
-		by = mp_label_site(t->r, v->site, t->sym, 0);
+		by = label_of(t, v->site, true);
 		line(t, "0x%" PRIx64 ": %s%s%s%s, called by %s, %s after tracing began", v->start,
 		     op_name(v->op), hook_name(v), v->growth ? " inside " : "",
 		     v->growth ? mp_fn_name(v->growth) : "", by.s,
@@ -179,7 +227,7 @@ static void draw_touch(struct tree *t)
 	line(t, "%" PRIu64 " faults%s%s%s%s", mp_order_faults(s->faults), *kinds ? ": " : "", kinds,
 	     *by ? "; taken by: " : "", by);
 	for (i = 0; i < MP_TOUCHERS && s->touchers[i].pages; i++) {
-		toucher = mp_label_site(t->r, s->touchers[i].site, t->sym, MP_LABEL_TOUCH);
+		toucher = label_of(t, s->touchers[i].site, false);
 		line(t, "%" PRIu64 " pages first touched at %s", s->touchers[i].pages, toucher.s);
 	}
 }
@@ -296,10 +344,13 @@ static int choose(const struct mp_report *r, const struct mp_view_opts *opts,
 
 static void draw(struct tree *t)
 {
-	struct mp_label name = mp_label_site(t->r, t->site->id, t->sym,
-					     mp_label_site_flags(t->site) | MP_LABEL_PATHS);
+	struct mp_label name;
+	struct mp_frames f;
 
+	mp_frames_shown(&f, t->site, t->sym, t->opts);
+	name = mp_frames_label(&f, MP_LABEL_PATHS);
 	fprintf(t->out, "%s at %s (site %" PRIu32 ")\n", call_name(t), name.s, t->site->id);
+	draw_stack(t);
 	draw_call(t);
 	draw_growth(t);
 	draw_vmas(t);
@@ -326,6 +377,6 @@ int mp_view_tree(const struct mp_report *r, struct mp_symbols *sym, const struct
 		fputs("no allocation was seen while tracing\n", out);
 	}
 	fputc('\n', out);
-	mp_text_loss(&r->loss, out);
+	mp_text_loss(&r->loss, opts, out);
 	return mp_view_finish(out);
 }

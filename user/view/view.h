@@ -28,7 +28,10 @@ struct mp_view_opts {
 	int verbose;        /* 0..2; from 1 on no label is cut */
 	uint32_t site;      /* tree: this site (-ENOENT if there is none); 0: the first by @sort */
 	bool pages, blocks; /* json: the long arrays */
-	bool utf8;          /* tree: lines may be drawn with box characters, not ASCII */
+	bool stacks;        /* table: one row a stack, its frames below; else a row a shown frame */
+	const char *const *skip; /* patterns (fnmatch) of functions no site is shown by, */
+	size_t nr_skip;          /* besides those of symbol/skip.h */
+	bool utf8;               /* tree: lines may be drawn with box characters, not ASCII */
 };
 
 struct mp_view {
