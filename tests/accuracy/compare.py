@@ -234,9 +234,21 @@ def compare_books(truth, process, rss, bad):
     bad.equal("books", "tool_bytes", books["tool_bytes"], truth.tool_pages * PAGE)
 
 
+def compare_stacks(loss, bad):
+    """Some code has no unwind information: at least 99.5 % of stacks must be whole, but a few may end."""
+    ends = loss.pop("stack_ends", None)
+    if ends is None:
+        return
+    truncated, total = loss.pop("stacks_truncated"), sum(ends.values())
+    bad.equal("loss", "stacks_truncated", truncated, total - ends["whole"])
+    if truncated > 10 + total * 0.005:
+        bad.add("loss", f"only {ends['whole']} of {total} stacks are whole: {ends}")
+
+
 def compare_loss(report, bad):
     loss = dict(report["loss"])
     reasons = loss.pop("dropped", None) or {}
+    compare_stacks(loss, bad)
     for name, value in list(loss.items()) + [("dropped." + k, v) for k, v in reasons.items()]:
         if value not in (0, None):
             bad.add("loss", f"{name} is {value}")
@@ -382,5 +394,7 @@ def wrongs(report, pid):
         block_bytes=p["books"]["block_bytes"] - 1))
     yield change("one event lost", lambda w, p: w["loss"].update(events_dropped=1))
     yield change("a page that is not the one given", lambda w, p: w["loss"].update(chain_mismatches=1))
+    yield change("stacks cut off", lambda w, p: w["loss"].update(
+        stacks_truncated=50, stack_ends={"whole": 1000, "no_rule": 50}))
     yield change("no chain checked", lambda w, p: w["checks"].update(chain_faults=0))
     yield change("the process", lambda w, p: p.update(pid=1))
