@@ -42,7 +42,8 @@ static void tell(uint32_t id, uint32_t prev, int end, int nr, const uint64_t *pc
 {
 	struct mp_ev_stack ev = { .id = id, .prev = prev, .nr = nr, .end = end };
 
-	memcpy(ev.pc, pc, nr * sizeof(*pc));
+	if (nr)
+		memcpy(ev.pc, pc, nr * sizeof(*pc));
 	feed(&ev, MP_EV_STACK, sizeof(ev), 1, 1);
 }
 #define TELL(id, prev, end, ...)                                                    \
