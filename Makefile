@@ -57,7 +57,7 @@ depflags = -MMD -MP -MT $@ -MF $(@:.o=.d)
 bpf_arch := $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(shell uname -m)))
 multiarch := $(shell $(CC) -print-multiarch 2>/dev/null)
 bpfflags = -target bpf -g -O2 -mcpu=v3 -std=gnu11 -Wall -Wextra -Wno-unused-parameter \
-	-Wno-missing-declarations $(werror) -D__TARGET_ARCH_$(bpf_arch) -Ibpf \
+	-Wno-missing-declarations $(werror) -D__TARGET_ARCH_$(bpf_arch) -Ibpf $(BPF_DEFINES) \
 	$(if $(multiarch),-idirafter /usr/include/$(multiarch))
 
 # --- sources
@@ -90,7 +90,7 @@ program := $(if $(main),$(O)/mallocpath)
 
 # --- targets
 
-.PHONY: all lib bpf tests unit fuzz workloads benches syntax check bench install uninstall clean
+.PHONY: all lib bpf witness tests unit fuzz workloads benches syntax check bench install uninstall clean
 all: $(program) $(library) $(model_library)
 lib: $(library) $(model_library)
 bpf: $(skeletons)
@@ -156,6 +156,12 @@ $(unit_tests:%=%.o) $(unit_utils): | $(skeletons)
 $(benches): $(O)/tests/bench/%: $(O)/tests/bench/%.o $(library)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(sanitize) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $^ $(LIBS) -lm
+
+# The other witness of tests/stacks; it shares no code with the program.
+witness: $(BUILD)/tests/stacks/oracle
+$(BUILD)/tests/stacks/oracle: tests/stacks/oracle.c
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(std) -Wall -Wextra $(werror) -O2 -g -o $@ $< -lbpf -ldw -lelf
 
 # Workloads are traced, so they are plain programs: never sanitized, nothing optimized away.
 $(BUILD)/tests/workload/%: tests/workload/%.c

@@ -59,6 +59,8 @@ struct mp_executable { /* an executable mapping */
 	__u64 base;   /* what the table's addresses count from */
 	__u32 object; /* index in the map "tables", 0: none, frame pointers are followed */
 	__u32 nr_index;
+	__u32 covered; /* bytes from @base that the table knows */
+	__u32 pad;
 };
 
 struct mp_stack_key {

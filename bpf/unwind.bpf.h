@@ -9,6 +9,11 @@
 
 #include "maps.bpf.h"
 #include "unwind.h"
+#ifdef MP_COPY_STACKS
+#include "copy.bpf.h"
+#else
+#define mp_copy_stack(id, regs, pc, sp, exact) ((void)0)
+#endif
 
 /* By object id: its table. */
 struct {
@@ -139,6 +144,8 @@ __weak u64 mp_unwind_look_up(u32 layout, u64 pc, u32 text)
 	table = bpf_map_lookup_elem(&tables, &x->object);
 	if (!table)
 		return UNWIND_LOST(MP_STACK_NO_TABLE);
+	if (pc - x->base >= x->covered)
+		return UNWIND_LOST(MP_STACK_NO_RULE);
 	found = find_rule(table, x->nr_index, pc - x->base);
 	return found | (u64)(text & 0xffff) << 32;
 }
@@ -207,14 +214,36 @@ static __always_inline u64 frame_address(struct mp_unwind *u, u32 rule, u32 *bad
 	return 0;
 }
 
+/*
+ * Code without a rule: made at run time, V8's builtins, .init and .fini. It may keep frame pointers; by
+ * the psABI rbp is 0 in the outermost frame, as it is in the dynamic linker's first code.
+ */
+static __always_inline u32 without_rule(struct mp_unwind *u, u64 found, u32 *rule)
+{
+	u32 end = UNWIND_END(found);
+
+	if (end && end != MP_STACK_NO_RULE)
+		return end;
+	if (!u->bp)
+		return u->exact ? MP_STACK_NO_RULE : MP_STACK_WHOLE;
+	if (u->bp < u->sp)
+		return MP_STACK_NO_RULE;
+	*rule = BY_FRAME_POINTER;
+	return MP_STACK_GOES_ON;
+}
+
 /* From a frame to the one that called it: an enum mp_stack_end. */
 static __always_inline u32 unwind_frame(struct mp_unwind *u)
 {
 	u64 found = mp_unwind_look_up(u->layout, u->pc - !u->exact, u->text), cfa, from;
-	u32 rule = UNWIND_RULE(found), kind = mp_unwind_kind(rule), bad = 0;
+	u32 rule = UNWIND_RULE(found), kind = mp_unwind_kind(rule), bad = 0, end;
 
-	if (kind == MP_UNWIND_NONE)
-		return UNWIND_END(found) ? UNWIND_END(found) : MP_STACK_NO_RULE;
+	if (kind == MP_UNWIND_NONE) {
+		end = without_rule(u, found, &rule);
+		if (end != MP_STACK_GOES_ON)
+			return end;
+		kind = MP_UNWIND_RBP;
+	}
 	if (kind == MP_UNWIND_END)
 		return MP_STACK_WHOLE;
 	if (kind == MP_UNWIND_UNSUPPORTED)
@@ -343,7 +372,15 @@ __weak u32 mp_unwind_stack(u64 pc, u64 sp, u64 bp, u32 layout, u32 exact)
 /* As of the call that entered a function with these registers, of which none is changed yet. */
 static __always_inline u32 mp_stack_of_call(struct mp_proc_val *p, struct mp_regs *r, u64 caller)
 {
-	return p->layout ? mp_unwind_stack(caller, r->rsp + 8, r->rbp, p->layout, 0) : 0;
+	u32 id;
+
+	if (!p->layout)
+		return 0;
+	if (!(caller & (MP_PAGE_SIZE - 1)))
+		caller = mp_unwind_replaced(r->rsp) ?: caller;
+	id = mp_unwind_stack(caller, r->rsp + 8, r->rbp, p->layout, 0);
+	mp_copy_stack(id, r, caller, r->rsp + 8, 0);
+	return id;
 }
 
 /* Of the user's code at the system call or exception under way. */
@@ -351,13 +388,18 @@ static __always_inline u32 mp_stack_of_user(struct mp_proc_val *p)
 {
 	struct mp_regs *regs = mp_user_regs();
 	u64 pc = 0, sp = 0, bp = 0;
+	u32 id;
 
 	if (!p->layout)
 		return 0;
 	bpf_probe_read_kernel(&pc, 8, &regs->rip);
 	bpf_probe_read_kernel(&sp, 8, &regs->rsp);
 	bpf_probe_read_kernel(&bp, 8, &regs->rbp);
-	return mp_unwind_stack(pc, sp, bp, p->layout, 1);
+	if (!(pc & (MP_PAGE_SIZE - 1))) /* the first run of a trampoline faults */
+		pc = mp_unwind_replaced(sp - 8) ?: pc;
+	id = mp_unwind_stack(pc, sp, bp, p->layout, 1);
+	mp_copy_stack(id, regs, pc, sp, 1);
+	return id;
 }
 
 #endif

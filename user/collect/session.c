@@ -143,6 +143,10 @@ static void notice(struct mp_session *s, const struct mp_ev *ev)
 	else if (ev->type == MP_EV_RANGE && range->op == MP_OP_MMAP &&
 		 (range->prot & PROT_EXEC_BIT) && (int64_t)range->old_len >= 0 && range->ret > 0)
 		look_again(p, 0);
+	else if (ev->type == MP_EV_RANGE && range->op == MP_OP_MPROTECT &&
+		 (range->prot & PROT_EXEC_BIT) && !range->ret &&
+		 !mp_unwinder__knows(s->unwinder, p->pid, range->addr))
+		look_again(p, 0); /* compiled at run time */
 }
 
 static int on_event(void *ctx, const struct mp_ev *ev)

@@ -30,7 +30,7 @@ struct object { /* its index is its key in the map "tables"; 0 is no object */
 	uint8_t build_id[32];
 	uint32_t build_id_len;
 	uint32_t users; /* layouts it stands in */
-	uint32_t n_index;
+	uint32_t n_index, covered;
 	uint64_t base, bytes;
 	bool plain; /* no .eh_frame: followed by frame pointers */
 };
@@ -39,6 +39,7 @@ struct layout { /* its index is its key in the map "layouts"; 0 is none */
 	pid_t pid;
 	uint32_t *objects;
 	size_t nr;
+	struct mp_executable *codes; /* as the programs have it */
 };
 
 struct mp_unwinder {
@@ -91,13 +92,16 @@ static void drop(struct mp_unwinder *u, struct layout *l)
 	for (size_t i = 0; i < l->nr; i++)
 		leave(u, l->objects[i]);
 	free(l->objects);
+	free(l->codes);
 	*l = (struct layout){};
 }
 
 void mp_unwinder__free(struct mp_unwinder *u)
 {
-	for (size_t i = 0; u && i < MP_UNWIND_LAYOUTS; i++)
+	for (size_t i = 0; u && i < MP_UNWIND_LAYOUTS; i++) {
 		free(u->layouts[i].objects);
+		free(u->layouts[i].codes);
+	}
 	free(u);
 }
 
@@ -161,6 +165,7 @@ static int compile(struct mp_unwinder *u, uint32_t index, Elf *elf)
 	if (!rc) {
 		o->base = t.base;
 		o->n_index = t.n_index;
+		o->covered = t.end - t.base;
 		o->bytes = bytes;
 		u->bytes += bytes;
 	}
@@ -284,12 +289,13 @@ static bool describe(struct mp_unwinder *u, pid_t pid, const struct mp_map *m,
 		close(fd);
 	c->base = bias + u->objects[c->object].base;
 	c->nr_index = u->objects[c->object].n_index;
+	c->covered = u->objects[c->object].covered;
 	return true;
 }
 
-/* @codes[0].start is the number of those that follow. */
+/* @l->codes[0].start is the number of those that follow. */
 static int describe_all(struct mp_unwinder *u, pid_t pid, const struct mp_maps *maps,
-			struct mp_executable **codes, struct layout *l)
+			struct layout *l)
 {
 	struct mp_executable *c = calloc(maps->nr + 1, sizeof(*c));
 	size_t n = 0;
@@ -311,7 +317,7 @@ static int describe_all(struct mp_unwinder *u, pid_t pid, const struct mp_maps *
 		}
 	}
 	c[0].start = n;
-	*codes = c;
+	l->codes = c;
 	return 0;
 }
 
@@ -333,7 +339,6 @@ int mp_unwinder__look(struct mp_unwinder *u, pid_t pid, struct mp_err *err)
 {
 	uint32_t index = layout_of(u, pid);
 	struct layout next = { .pid = pid };
-	struct mp_executable *codes = NULL;
 	struct mp_maps maps;
 	int rc = mp_maps_read(pid, false, &maps, err);
 
@@ -342,20 +347,32 @@ int mp_unwinder__look(struct mp_unwinder *u, pid_t pid, struct mp_err *err)
 	if (!index)
 		rc = -ENOSPC;
 	if (!rc)
-		rc = describe_all(u, pid, &maps, &codes, &next);
+		rc = describe_all(u, pid, &maps, &next);
 	if (!rc)
-		rc = put_map(u->k->skel->maps.layouts, index, "mp_layout", sizeof(*codes), codes,
-			     codes[0].start + 1);
+		rc = put_map(u->k->skel->maps.layouts, index, "mp_layout", sizeof(*next.codes),
+			     next.codes, next.codes[0].start + 1);
 	if (!rc)
 		rc = mp_kernel_layout(u->k, pid, index);
 	drop(u, rc ? &next : &u->layouts[index]);
 	if (!rc)
 		u->layouts[index] = next;
-	free(codes);
 	mp_maps_free(&maps);
 	return rc ? mp_fail(err, MP_EXIT_FAILED, -rc, "stacks of process %d are not unwound: %s",
 			    pid, strerror(-rc))
 		  : 0;
+}
+
+bool mp_unwinder__knows(const struct mp_unwinder *u, pid_t pid, uint64_t addr)
+{
+	const struct mp_executable *c = NULL;
+
+	for (size_t i = 1; i < MP_UNWIND_LAYOUTS; i++)
+		if (u->layouts[i].pid == pid)
+			c = u->layouts[i].codes;
+	for (size_t i = 1; c && i <= c[0].start; i++)
+		if (addr >= c[i].start && addr < c[i].end)
+			return true;
+	return false;
 }
 
 void mp_unwinder__forget(struct mp_unwinder *u, pid_t pid)

@@ -6,6 +6,7 @@
 #ifndef MP_COLLECT_UNWINDER_H
 #define MP_COLLECT_UNWINDER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -25,6 +26,8 @@ void mp_unwinder__free(struct mp_unwinder *u);
  * what held before goes on.
  */
 int mp_unwinder__look(struct mp_unwinder *u, pid_t pid, struct mp_err *err);
+/* Was @addr executable when @pid was last looked at? */
+bool mp_unwinder__knows(const struct mp_unwinder *u, pid_t pid, uint64_t addr);
 /* @pid is gone, or its address space is. */
 void mp_unwinder__forget(struct mp_unwinder *u, pid_t pid);
 
