@@ -72,6 +72,7 @@ int mp_exec(struct bpf_raw_tracepoint_args *ctx)
 		p->mm = 0;
 	}
 	mp_learn_space(p);
+	p->layout = 0; /* of the image that is gone */
 	bpf_map_delete_elem(&texts, &tgid);
 	ev = mp_reserve(sizeof(*ev));
 	if (!ev)

@@ -117,6 +117,8 @@ static void handle_exec(struct mp_launch *l, struct mp_tracee *t)
 		resume(t, 0); /* a 32-bit program: cannot be traced, but its children may */
 		return;
 	}
+	if (t->tid != l->cmd || l->released)
+		call_held(l, t->tid, MP_HELD_IMAGE);
 	now = mp_hold_begin(&t->hold, t->tid);
 	t->holding = now >= 0;
 	if (now > 0)

@@ -25,8 +25,9 @@
 #include "base/err.h"
 
 enum mp_held {
-	MP_HELD_FORK = 1, /* a copy of its parent; has not run an instruction yet */
-	MP_HELD_EXEC = 2, /* a new program; its dynamic linker is done, no constructor has run */
+	MP_HELD_FORK = 1,  /* a copy of its parent; has not run an instruction yet */
+	MP_HELD_EXEC = 2,  /* a new program; its dynamic linker is done, no constructor has run */
+	MP_HELD_IMAGE = 3, /* a new program before its first instruction; EXEC follows */
 };
 
 struct mp_launch_ops {

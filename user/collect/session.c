@@ -224,6 +224,11 @@ static int held(void *ctx, pid_t pid, enum mp_held why)
 	struct mp_session *s = ctx;
 	struct process *p = find(s, pid);
 
+	if (why == MP_HELD_IMAGE) {
+		if (p) /* the faults of its dynamic linker have stacks too */
+			mp_unwinder__look(s->unwinder, pid, &s->child_err);
+		return 0;
+	}
 	if (why == MP_HELD_EXEC)
 		mp_probes__detach(s->probes, pid);
 	if (!p)
