@@ -47,6 +47,8 @@ enum mp_ev_type {
 	MP_EV_INSTANT = 38,   /* everything known up to here is a report's instant */
 	MP_EV_LOSS = 39,      /* counters of what was lost */
 	MP_EV_COST = 40,      /* what tracing cost */
+	MP_EV_WITNESS = 41,   /* the kernel module's page walk begins, or is done */
+	MP_EV_WITNESS_PAGES = 42, /* part of it: struct mp_ev_pages */
 };
 
 /* Every event begins with this. @tgid is the owner of the address space the event is about. */
@@ -220,6 +222,7 @@ enum mp_source {
 	MP_SRC_RECONCILED = 4, /* known only because pagemap was read back */
 	MP_SRC_CHECK = 5,      /* pagemap read back for comparison: absent entries are told too */
 	MP_SRC_TOOL = 6,       /* a text page copied because a probe sits in it */
+	MP_SRC_WITNESS = 7,    /* walked by the kernel module, only in MP_EV_WITNESS_PAGES */
 };
 
 /* One entry of MP_EV_PAGES: PFN in the low 52 bits (swap: the swap offset), flags above. 0: none. */
@@ -494,5 +497,21 @@ struct mp_ev_cost {
 	__u64 reserved;
 };
 _Static_assert(sizeof(struct mp_ev_cost) == 88, "wire format");
+
+enum mp_witness_phase { MP_WITNESS_BEGINS = 1, MP_WITNESS_DONE = 2 };
+
+/*
+ * MP_EV_WITNESS: between BEGINS and DONE, MP_EV_WITNESS_PAGES tell by ascending address every
+ * anonymous and zero page that the kernel module found mapped; what is not told is not mapped. An
+ * entry 0 is a page it found in motion. Without a DONE the walk was cut short. These are compared
+ * with what is known and change nothing of it.
+ */
+struct mp_ev_witness {
+	struct mp_ev h;
+	__u64 begin_ns; /* the walk began after this time */
+	__u32 phase;    /* enum mp_witness_phase */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct mp_ev_witness) == 40, "wire format");
 
 #endif /* MALLOCPATH_EVENT_H */

@@ -10,7 +10,7 @@
 const struct mp_command mp_commands[] = {
 	{ "trace", "-p PID[,PID]\n-- CMD ARG...",
 	  "Which line of a program owns each physical page, and how did it get it?\v"
-	  "Commands: record, report, doctor; each has its own --help.\n"
+	  "Commands: record, report, doctor, vmas; each has its own --help.\n"
 	  "  mallocpath -p 4242                 trace a running process until Ctrl-C, then report\n"
 	  "  mallocpath -f -- gcc -O2 -c x.c    trace a command and its children\n"
 	  "  mallocpath record -o t.mpt -p 4242 keep the events\n"
@@ -24,6 +24,10 @@ const struct mp_command mp_commands[] = {
 	  "What this kernel and this process allow, and what each gap costs. With -p the probes are "
 	  "set for a second (or -d) and their hits shown.",
 	  true, false, false, mp_cmd_doctor },
+	{ "vmas", "-p PID[,PID]",
+	  "The kernel module's numbers, mapping by mapping: what is mapped, which faults there were. "
+	  "With -d faults are counted for so long; nothing is traced, and BPF is not used.",
+	  true, true, false, mp_cmd_vmas },
 	{ NULL, NULL, NULL, false, false, false, NULL },
 };
 

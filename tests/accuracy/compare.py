@@ -2,11 +2,15 @@
 """Compares a JSON report with what the workload and the kernel say: equal, not close."""
 import bisect
 import collections
+import os
 
 import gaps
 
 PAGE = 4096
 SHOWN = 8  # mismatches of one kind that are spelled out
+# Where the kernel module is loaded (or has to be), every report is audited by it.
+MODULE = (os.environ.get("MALLOCPATH_MODULE") == "1" or
+          os.path.exists("/sys/kernel/debug/mallocpath/status"))
 
 Page = collections.namedtuple("Page", "pfn state exclusive order")
 Block = collections.namedtuple("Block", "requested resident site before")
@@ -256,6 +260,27 @@ def compare_loss(report, bad):
         bad.add("loss", "no PFN was followed from the page allocator to the entry")
 
 
+def compare_audit(truths, report, bad):
+    """The kernel module's walk: of all that still stands, every page, and no other opinion."""
+    loss, checks = report["loss"], report["checks"]
+    bad.equal("audit", "host.module", report["host"].get("module", False), MODULE)
+    if not MODULE:
+        bad.equal("audit", "pages", loss.get("module_mismatch_pages"), None)
+        return
+    alive = {process["pid"] for process in report["processes"] if process.get("at") == "now"}
+    if not alive:  # nothing was there any more to be walked
+        bad.equal("audit", "pages of what has ended", loss["module_mismatch_pages"], None)
+        return
+    for row in report["module_mismatches"] or []:
+        bad.add("audit", f"{row['addr']} of {row['pid']}: pfn {row['ledger_pfn']}, the module "
+                f"says {row['module_pfn']}")
+    bad.equal("audit", "pages that differ", loss["module_mismatch_pages"], 0)
+    pages = sum(page.state != "swapped" for truth in truths if truth.pid in alive
+                for page in truth.pages.values())
+    if checks["module_pages"] is None or checks["module_pages"] < pages:
+        bad.add("audit", f"{checks['module_pages']} pages compared, {pages} are there")
+
+
 def compare(truths, report, rss=None):
     """The list of what differs; @truths one a process, @rss of the first or None."""
     bad = Mismatches()
@@ -279,6 +304,7 @@ def compare(truths, report, rss=None):
         compare_books(truth, process, rss if i == 0 else None, bad)
     compare_sites(truths, report, bad)
     compare_loss(report, bad)
+    compare_audit(truths, report, bad)
     return bad
 
 
@@ -327,10 +353,12 @@ def made_up(truth):
     books = {"rss_bytes": rss, "block_bytes": resident, "retained_bytes": 1000,
              "tool_bytes": truth.tool_pages * PAGE, "unexplained_bytes": 0, "zero_bytes": zero,
              "hugetlb_bytes": 0, "coverage": 1.0, "site_coverage": 1.0}
-    return {"schema": "mallocpath.report/1", "host": {"fault_source": "tracepoint"},
-            "sites": sites, "loss": {"events_dropped": 0},
-            "checks": {"chain_faults": 1},
-            "processes": [{"pid": truth.pid, "pages": pages, "blocks": blocks, "books": books}]}
+    return {"schema": "mallocpath.report/1", "sites": sites,
+            "host": {"fault_source": "tracepoint", "module": MODULE},
+            "loss": {"events_dropped": 0, "module_mismatch_pages": 0 if MODULE else None},
+            "checks": {"chain_faults": 1, "module_pages": len(pages)}, "module_mismatches": [],
+            "processes": [{"pid": truth.pid, "at": "now", "pages": pages, "blocks": blocks,
+                           "books": books}]}
 
 
 def copied(thing):
@@ -397,4 +425,9 @@ def wrongs(report, pid):
     yield change("stacks cut off", lambda w, p: w["loss"].update(
         stacks_truncated=50, stack_ends={"whole": 1000, "no_rule": 50}))
     yield change("no chain checked", lambda w, p: w["checks"].update(chain_faults=0))
+    yield change("the module without a word", lambda w, p: w["host"].update(module=not MODULE))
+    yield change("one page of the module's", lambda w, p: w["loss"].update(module_mismatch_pages=1))
+    if MODULE and report["loss"]["module_mismatch_pages"] is not None:
+        yield change("no audit", lambda w, p: w["loss"].update(module_mismatch_pages=None))
+        yield change("an audit of less", lambda w, p: w["checks"].update(module_pages=1))
     yield change("the process", lambda w, p: p.update(pid=1))

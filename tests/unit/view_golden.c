@@ -35,6 +35,11 @@ static const struct golden {
 	{ "empty", "table", "", { .top = 20 } },
 	{ "empty", "tree", "", { .top = 20 } },
 	{ "empty", "json", "", { .top = 20 } },
+	{ "audited", "table", "", { .top = 20 } },
+	{ "audited", "tree", "-verbose", { .verbose = 1 } },
+	{ "audited", "json", "", { .top = 20 } },
+	{ "ended", "table", "", { .top = 20 } },
+	{ "ended", "json", "", { .top = 20 } },
 };
 
 static char *read_file(const char *path)

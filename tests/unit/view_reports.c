@@ -414,11 +414,33 @@ static const struct mp_report empty = {
 	.cost = UNMEASURED,
 };
 
+/* "audited": the kernel module walked, and is of another mind on more pages than are kept. */
+static struct mp_mismatch audited_pages[] = {
+	{ 4242, 0x7f0000001000, 77, 78 },
+	{ 4242, 0x7f0000002000, 0, 79 },
+	{ 4243, 0x7f0000003000, 80, 0 },
+};
+
+static const struct mp_report audited = {
+	.host = { .module = true },
+	.loss = { .module_mismatch_pages = 5, .chain_mismatches = MP_UNKNOWN },
+	.module_pages = 12345,
+	.mismatches = audited_pages,
+	.nr_mismatches = 3,
+	.cost = UNMEASURED,
+};
+
+/* "ended": it is there, but there was nothing left to walk. */
+static const struct mp_report ended = {
+	.host = { .module = true },
+	.loss = { .module_mismatch_pages = MP_UNKNOWN, .chain_mismatches = MP_UNKNOWN },
+	.module_pages = MP_UNKNOWN,
+	.cost = UNMEASURED,
+};
+
 const struct test_report test_reports[] = {
-	{ "lazy", &lazy },
-	{ "losses", &losses },
-	{ "empty", &empty },
-	{ NULL, NULL },
+	{ "lazy", &lazy },       { "losses", &losses }, { "empty", &empty },
+	{ "audited", &audited }, { "ended", &ended },   { NULL, NULL },
 };
 
 const struct mp_report *test_report(const char *name)

@@ -51,6 +51,7 @@ int mp_cmd_trace(struct mp_options *o);
 int mp_cmd_record(struct mp_options *o);
 int mp_cmd_report(struct mp_options *o);
 int mp_cmd_doctor(struct mp_options *o);
+int mp_cmd_vmas(struct mp_options *o);
 
 /* Parses @argv for @cmd (argp; exits 2 on a mistake, 0 after --help). */
 void mp_options_parse(const struct mp_command *cmd, int argc, char **argv, struct mp_options *o);

@@ -10,6 +10,7 @@
 
 #include "cli/run.h"
 #include "collect/exercise.h"
+#include "collect/module.h"
 
 /* @silent: the last hook that is set and yet did not fire. */
 static void print_stages(struct mp_kernel *k, const char **silent)
@@ -43,6 +44,19 @@ static void print_kernel(struct mp_kernel *k, const char **silent)
 	       "0x%llx, zero page PFN %llu\n",
 	       (unsigned long long)k->set.page_offset, k->set.levels,
 	       (unsigned long long)k->set.vmemmap, (unsigned long long)k->set.zero_pfn);
+}
+
+static void print_module(void)
+{
+	struct mp_module_status status;
+
+	if (!mp_module_status(&status, NULL))
+		printf("kernel module: loaded, version %s: reports are audited by its own page "
+		       "walk\n",
+		       status.version);
+	else
+		printf("kernel module: not loaded; it would audit reports by a page walk of its "
+		       "own,\n  and count faults by mapping (mallocpath vmas): docs/MODULE.md\n");
 }
 
 static const char *function_of(uint8_t fn)
@@ -100,6 +114,8 @@ static int without_target(const struct mp_options *o, struct mp_err *err)
 	rc = mp_exercise(&k, err);
 	if (!rc)
 		print_kernel(&k, &silent);
+	if (!rc)
+		print_module();
 	mp_kernel_close(&k);
 	if (!rc && silent)
 		rc = mp_fail(

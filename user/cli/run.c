@@ -117,6 +117,14 @@ static void say_children(struct mp_session *s)
 			n, n == 1 ? "" : "es", last->text);
 }
 
+static void say_witness(const struct mp_options *o, struct mp_session *s)
+{
+	const struct mp_err *err = mp_session__witness_error(s);
+
+	if (err && !o->quiet)
+		fprintf(stderr, "mallocpath: a report lacks its audit: %s\n", err->text);
+}
+
 /* The command outlives -d or a second Ctrl-C: its own status is still ours to give. */
 static void wait_for_command(const struct mp_options *o, struct mp_session *s, int *status)
 {
@@ -159,6 +167,7 @@ int mp_run(struct mp_options *o, const struct mp_run_ops *ops, void *ctx, int *s
 		rc = mp_session__instant(s, err);
 	wait_for_command(o, s, status);
 	say_children(s);
+	say_witness(o, s);
 	mp_session__stop(s);
 	if (!rc && ops->finish)
 		rc = ops->finish(ctx, err);
@@ -189,7 +198,7 @@ int mp_check_out(const struct mp_options *o, struct mp_err *err)
 	return 0;
 }
 
-static FILE *open_out(const char *path, struct mp_err *err)
+FILE *mp_open_out(const char *path, struct mp_err *err)
 {
 	struct stat st;
 	FILE *f;
@@ -206,7 +215,7 @@ static FILE *open_out(const char *path, struct mp_err *err)
 	return f;
 }
 
-static int close_out(FILE *f, const char *path, int rc, struct mp_err *err)
+int mp_close_out(FILE *f, const char *path, int rc, struct mp_err *err)
 {
 	if (!rc && (fflush(f) || ferror(f)))
 		rc = errno ? -errno : -EIO;
@@ -271,13 +280,13 @@ int mp_print_report(struct mp_options *o, struct mp_model *m, struct mp_loss *lo
 		return mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory for the report");
 	if (loss)
 		*loss = r->loss;
-	f = open_out(o->out, err);
+	f = mp_open_out(o->out, err);
 	if (!f) {
 		mp_report__free(r);
 		return -EIO;
 	}
 	sym = open_symbols(o);
-	rc = close_out(f, o->out, o->view->print(r, sym, &o->view_opts, f), err);
+	rc = mp_close_out(f, o->out, o->view->print(r, sym, &o->view_opts, f), err);
 	judge(o, r);
 	say_trouble(o, sym);
 	mp_symbols__free(sym);

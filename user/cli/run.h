@@ -26,6 +26,10 @@ int mp_run(struct mp_options *o, const struct mp_run_ops *ops, void *ctx, int *s
 /* Whether -o can be written at all: told before tracing begins and not after. */
 int mp_check_out(const struct mp_options *o, struct mp_err *err);
 
+/* Opens @path, NULL: standard output. NULL with @err. Closed with the result @rc of printing. */
+FILE *mp_open_out(const char *path, struct mp_err *err);
+int mp_close_out(FILE *f, const char *path, int rc, struct mp_err *err);
+
 /* Prints @m as @o->view to -o or standard output. */
 int mp_print_report(struct mp_options *o, struct mp_model *m, struct mp_loss *loss,
 		    struct mp_err *err);

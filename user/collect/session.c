@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "collect/launch.h"
+#include "collect/module.h"
 #include "collect/pagemap.h"
 #include "collect/procfs.h"
 #include "collect/stream.h"
@@ -45,6 +46,9 @@ struct mp_session {
 	uint64_t price_ns, tool_cpu_ns;
 	struct mp_err child_err; /* of the last followed child that could not be traced in full */
 	size_t nr_child_errs;
+	bool module;               /* the kernel module is there */
+	struct mp_err witness_err; /* why it could not be asked, the last time */
+	bool witness_failed;
 };
 
 static uint64_t own_cpu_ns(uint64_t *peak_bytes)
@@ -261,6 +265,7 @@ static int tell_host(struct mp_session *s)
 	};
 	struct utsname u;
 
+	ev.module = s->module = mp_module_there();
 	uname(&u);
 	snprintf(ev.release, sizeof(ev.release), "%.63s", u.release);
 	return mp_stream_emit(s->stream, &ev.h);
@@ -429,11 +434,32 @@ static void tell_cost(struct mp_session *s)
 	mp_stream_emit(s->stream, &ev.h);
 }
 
+/*
+ * The kernel module walks the page tables before pagemap is read back and puts the ledger right. It
+ * tracks the process only for that while: in between, the process's faults cost no more, and there
+ * is nothing that could be left behind.
+ */
+static void ask_witness(struct mp_session *s, pid_t pid)
+{
+	uint64_t *addrs;
+	size_t nr;
+	int rc;
+
+	if (!s->module)
+		return;
+	addrs = mp_probes__addrs(s->probes, pid, &nr);
+	rc = mp_module_walk(pid, addrs, nr, emit_pages, s, &s->witness_err);
+	free(addrs);
+	s->witness_failed |= rc < 0 && rc != -ESRCH;
+}
+
 /* What is read of a process that ends meanwhile is left out: its EXIT tells the rest. */
 static int read_process(struct mp_session *s, pid_t pid, struct mp_err *err)
 {
-	int rc = mp_procfs_maps(pid, true, mp_stream_emit, s->stream, err);
+	int rc;
 
+	ask_witness(s, pid);
+	rc = mp_procfs_maps(pid, true, mp_stream_emit, s->stream, err);
 	if (!rc)
 		rc = read_pages(s, pid, MP_SRC_CHECK, err);
 	mp_probes__tell(s->probes, pid, mp_stream_emit, s->stream);
@@ -463,6 +489,11 @@ size_t mp_session__child_errors(const struct mp_session *s, const struct mp_err 
 {
 	*last = &s->child_err;
 	return s->nr_child_errs;
+}
+
+const struct mp_err *mp_session__witness_error(const struct mp_session *s)
+{
+	return s->witness_failed ? &s->witness_err : NULL;
 }
 
 int mp_session__status(const struct mp_session *s)

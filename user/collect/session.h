@@ -47,6 +47,9 @@ int mp_session__instant(struct mp_session *s, struct mp_err *err);
 /* How many followed children could not be traced in full; why the last one could not. */
 size_t mp_session__child_errors(const struct mp_session *s, const struct mp_err **last);
 
+/* Why the kernel module, though it is there, could not be asked for a process; NULL: it could. */
+const struct mp_err *mp_session__witness_error(const struct mp_session *s);
+
 /* The launched command's status as of waitpid; -1 if none was launched or it has not ended. */
 int mp_session__status(const struct mp_session *s);
 

@@ -52,7 +52,7 @@ static struct mp_page_rec base_rec(struct mp_model *m, const struct mp_ev_pages 
 	return rec;
 }
 
-static uint8_t state_of(uint64_t entry)
+uint8_t mp_entry_state(uint64_t entry)
 {
 	if (entry & MP_PAGE_PRESENT)
 		return entry & MP_PAGE_ZERO   ? MP_STATE_ZERO
@@ -61,7 +61,7 @@ static uint8_t state_of(uint64_t entry)
 	return entry & MP_PAGE_SWAP ? MP_STATE_SWAPPED : MP_STATE_GONE;
 }
 
-static bool agrees(const struct mp_page_rec *old, const struct mp_page_rec *now)
+bool mp_page_agrees(const struct mp_page_rec *old, const struct mp_page_rec *now)
 {
 	bool shared = old->state == MP_STATE_SHARED_COW && now->state == MP_STATE_PRESENT;
 
@@ -87,14 +87,12 @@ static int confirm(struct reading *r, uint64_t vpn, struct mp_page_rec *old,
 	return mp_pages__set(&r->p->pages, vpn, &rec);
 }
 
-static bool freed_since(const struct reading *r, uint64_t pfn)
+bool mp_freed_since(const struct mp_model *m, uint64_t pfn, uint64_t since_ns)
 {
-	const struct mp_model *m = r->m;
 	uint64_t i, n = m->nr_strays < MP_STRAY_FREES ? m->nr_strays : MP_STRAY_FREES;
 
 	for (i = 0; i < n; i++)
-		if (m->strays[i].ts_ns > r->ev->begin_ns &&
-		    pfn - m->strays[i].pfn < m->strays[i].nr)
+		if (m->strays[i].ts_ns > since_ns && pfn - m->strays[i].pfn < m->strays[i].nr)
 			return true;
 	return false;
 }
@@ -111,7 +109,7 @@ static int apply_entry(struct reading *r, uint64_t vpn, uint64_t entry)
 	bool check = r->ev->source == MP_SRC_CHECK;
 	struct mp_page_rec rec = r->base;
 
-	rec.state = state_of(entry);
+	rec.state = mp_entry_state(entry);
 	rec.pfn = rec.state == MP_STATE_SWAPPED ? 0 : entry & MP_PAGE_PFN;
 	if (ordered)
 		rec.order = MP_PAGE_ORDER(entry) < 9 ? MP_PAGE_ORDER(entry) : 9;
@@ -129,9 +127,9 @@ static int apply_entry(struct reading *r, uint64_t vpn, uint64_t entry)
 		}
 		return 0;
 	}
-	if (old && agrees(old, &rec))
+	if (old && mp_page_agrees(old, &rec))
 		return confirm(r, vpn, old, &rec, ordered);
-	if (r->strays && freed_since(r, rec.pfn))
+	if (r->strays && mp_freed_since(r->m, rec.pfn, r->ev->begin_ns))
 		return 0;
 	r->m->loss.moved_unseen_pages += check;
 	return mp_pages__set(&r->p->pages, vpn, &rec);
@@ -147,7 +145,7 @@ static void apply_absent(struct reading *r, uint64_t vpn, uint64_t nr)
 }
 
 /* The PFN of neighbours counts up; only the zero page is the same everywhere. */
-static uint64_t nth(uint64_t first, uint64_t i)
+uint64_t mp_entry_nth(uint64_t first, uint64_t i)
 {
 	return first & MP_PAGE_SWAP || (first & MP_PAGE_ZERO && !(first & MP_PAGE_HUGE))
 		       ? first
@@ -175,7 +173,8 @@ int mp_on_pages(struct mp_model *m, struct mp_process *p, const struct mp_ev_pag
 
 		if (changed && mp_changed_since(p, addr, addr + MP_PAGE_SIZE, ev->begin_ns))
 			continue;
-		if (apply_entry(&r, vpn + i, ev->contig ? nth(ev->entries[0], i) : ev->entries[i]))
+		if (apply_entry(&r, vpn + i,
+				ev->contig ? mp_entry_nth(ev->entries[0], i) : ev->entries[i]))
 			return -ENOMEM;
 	}
 	return 0;

@@ -187,6 +187,8 @@ void mp_on_instant(struct mp_model *m, const struct mp_ev_instant *ev)
 			continue;
 		p->at = ev->at;
 		p->instant_ns = ev->h.ts_ns;
+		p->witnessed = p->walk.done;
+		p->walk.done = false;
 	}
 }
 

@@ -55,6 +55,9 @@ struct mp_model {
 	struct mp_ev_cost cost;
 	struct mp_loss loss;
 	uint64_t chain_checked; /* faults whose page was followed from the allocator to the entry */
+	/* pages compared with the kernel module's walks, those that differed, and the first of them */
+	uint64_t module_pages, module_mismatches;
+	struct mp_mismatch mismatches[MP_MISMATCHES];
 	struct {
 		uint64_t calls, bytes;
 	} tiers[MP_TIER_NR];
@@ -111,6 +114,19 @@ const struct mp_page_rec *mp_last_fault(struct mp_model *m, const struct mp_ev *
 /* arrivals.c */
 int mp_on_pages(struct mp_model *m, struct mp_process *p, const struct mp_ev_pages *ev);
 int mp_on_page_free(struct mp_model *m, const struct mp_ev_page_free *ev);
+
+/* What a page table entry on the wire says: enum mp_state. */
+uint8_t mp_entry_state(uint64_t entry);
+/* The entry of the @i-th page of a run that begins with @first. */
+uint64_t mp_entry_nth(uint64_t first, uint64_t i);
+/* Were pages freed after @since_ns while nobody was known to map @pfn? */
+bool mp_freed_since(const struct mp_model *m, uint64_t pfn, uint64_t since_ns);
+/* Is it the same page? A PFN that is not known is no contradiction. */
+bool mp_page_agrees(const struct mp_page_rec *old, const struct mp_page_rec *now);
+
+/* witness.c */
+int mp_on_witness(struct mp_model *m, struct mp_process *p, const struct mp_ev_witness *ev);
+void mp_on_witness_pages(struct mp_model *m, struct mp_process *p, const struct mp_ev_pages *ev);
 
 /* syscalls.c */
 int mp_on_range(struct mp_model *m, struct mp_process *p, const struct mp_ev_range *ev);

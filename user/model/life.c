@@ -130,6 +130,7 @@ int mp_on_exec(struct mp_model *m, struct mp_process *p, const struct mp_ev_exec
 	p->want_pending = 0;
 	p->whole = false;
 	p->reading = (struct mp_reading){ 0 };
+	p->walk = (struct mp_walk){ .image_ns = ev->h.ts_ns };
 	p->image = ++m->generation;
 	mp_process_remap(m, p);
 	p->comm = mp_strings__keep(&m->strings, ev->comm, sizeof(ev->comm));

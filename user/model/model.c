@@ -113,6 +113,11 @@ static int apply_read(struct mp_model *m, struct mp_process *p, const struct mp_
 		return mp_on_allocator(m, p, (const struct mp_ev_allocator *)ev);
 	case MP_EV_PROBE:
 		return mp_on_probe(m, p, (const struct mp_ev_probe *)ev);
+	case MP_EV_WITNESS:
+		return mp_on_witness(m, p, (const struct mp_ev_witness *)ev);
+	case MP_EV_WITNESS_PAGES:
+		mp_on_witness_pages(m, p, (const struct mp_ev_pages *)ev);
+		return 0;
 	}
 	return 0;
 }
@@ -147,7 +152,7 @@ static int apply_to(struct mp_model *m, struct mp_process *p, const struct mp_ev
 static bool known_type(unsigned int type)
 {
 	return (type >= MP_EV_GAP && type <= MP_EV_EXIT) ||
-	       (type >= MP_EV_HOST && type <= MP_EV_COST);
+	       (type >= MP_EV_HOST && type <= MP_EV_WITNESS_PAGES);
 }
 
 int mp_model__apply(struct mp_model *m, const struct mp_ev *ev)

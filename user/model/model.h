@@ -232,13 +232,23 @@ struct mp_proc {
 struct mp_loss {
 	uint64_t events_dropped, gaps, returns_missed, frees_lost, frees_unmatched;
 	uint64_t stacks_truncated, stacks_lost, programs_skipped, moved_unseen_pages;
-	int64_t module_mismatch_pages; /* MP_UNKNOWN without the module */
+	/* MP_UNKNOWN unless the kernel module was asked about every process that has not ended */
+	int64_t module_mismatch_pages;
 	/* faults that mapped another page than they were given; MP_UNKNOWN: none was checked */
 	int64_t chain_mismatches;
 	uint64_t dropped[MP_DROP_MAX];
 	/* events by why their stack ends; MP_STACK_GOES_ON: no stack was told, only a caller */
 	uint64_t stack_ends[MP_STACK_END_MAX];
 };
+
+/* A page on which the kernel module's walk and the ledger differed. */
+struct mp_mismatch {
+	uint32_t pid;
+	uint64_t addr;
+	uint64_t ledger_pfn,
+		module_pfn; /* 0: not present (swapped, gone), or the PFN is not known */
+};
+#define MP_MISMATCHES 64 /* that are kept; all are counted */
 
 struct mp_cost { /* MP_UNKNOWN where not measured */
 	int64_t events, probe_hits, target_cpu_ns, probe_ns, tool_cpu_ns, tool_peak_bytes, faults;
@@ -261,6 +271,10 @@ struct mp_report {
 	} tiers[MP_TIER_NR];
 	struct mp_loss loss;
 	uint64_t chain_checked; /* faults whose page was followed from the allocator to the entry */
+	/* pages compared with the kernel module's walks so far; MP_UNKNOWN as in @loss */
+	int64_t module_pages;
+	struct mp_mismatch *mismatches; /* the first of loss.module_mismatch_pages */
+	size_t nr_mismatches;
 	struct mp_cost cost;
 	uint64_t first_ns, last_ns; /* times of the first and last event */
 };

@@ -19,6 +19,7 @@ enum mp_page_flag {
 	MP_PAGE_TIMED = 1,     /* fault_ns holds */
 	MP_PAGE_ALLOCATED = 2, /* alloc_ns and gfp hold */
 	MP_PAGE_NODE = 4,      /* node and zone hold */
+	MP_PAGE_SEEN = 8,      /* the kernel module's walk under way has found it */
 };
 
 struct mp_page_rec {

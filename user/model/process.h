@@ -39,6 +39,13 @@ struct mp_reading {
 	bool split;           /* file and shmem hold */
 };
 
+/* A walk of the kernel module through the page tables. */
+struct mp_walk {
+	bool open, done; /* done: since the last instant */
+	uint64_t begin_ns;
+	uint64_t image_ns; /* last exec: what was read before is of another address space */
+};
+
 #define MP_RECENT 64
 
 struct mp_process {
@@ -74,6 +81,8 @@ struct mp_process {
 	size_t nr_pending, cap_pending, want_pending;
 	struct mp_ev_maps pending_maps;
 	struct mp_reading pending_reading, reading;
+	struct mp_walk walk;    /* of the kernel module */
+	bool witnessed;         /* at the last instant its walk was compared */
 	struct mp_ev_exit exit; /* once exited */
 };
 

@@ -198,6 +198,45 @@ static int fill_proc(struct mp_draft *d, struct mp_process *p)
 
 /* ---- the whole -------------------------------------------------------------------------------- */
 
+static int64_t told(uint64_t n)
+{
+	return n > INT64_MAX ? MP_UNKNOWN : (int64_t)n;
+}
+
+/* Did the kernel module walk every process that still has page tables at this instant? */
+static bool all_witnessed(const struct mp_model *m)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < m->nr_procs; i++) {
+		if (m->procs[i]->exited)
+			continue;
+		if (!m->procs[i]->witnessed)
+			return false;
+		n++;
+	}
+	return n > 0;
+}
+
+static int fill_witness(struct mp_report *r, struct mp_draft *d)
+{
+	const struct mp_model *m = d->m;
+	size_t n = m->module_mismatches < MP_MISMATCHES ? m->module_mismatches : MP_MISMATCHES;
+
+	r->module_pages = MP_UNKNOWN;
+	if (m->module_mismatches || all_witnessed(m)) {
+		r->module_pages = told(m->module_pages);
+		r->loss.module_mismatch_pages = told(m->module_mismatches);
+	}
+	r->mismatches = mp_draft_take(d, n * sizeof(*r->mismatches));
+	if (!r->mismatches)
+		return -ENOMEM;
+	if (n)
+		memcpy(r->mismatches, m->mismatches, n * sizeof(*r->mismatches));
+	r->nr_mismatches = n;
+	return 0;
+}
+
 static void fill_loss(struct mp_report *r, const struct mp_model *m)
 {
 	const uint64_t *dropped = m->loss.dropped;
@@ -214,11 +253,6 @@ static void fill_loss(struct mp_report *r, const struct mp_model *m)
 	r->loss.stacks_lost = dropped[MP_DROP_STACK] + m->stacks_unknown;
 	for (i = 0; i < MP_STACK_END_MAX; i++)
 		r->loss.stacks_truncated += i != MP_STACK_WHOLE ? m->loss.stack_ends[i] : 0;
-}
-
-static int64_t told(uint64_t n)
-{
-	return n > INT64_MAX ? MP_UNKNOWN : (int64_t)n;
 }
 
 static void fill_cost(struct mp_cost *c, const struct mp_ev_cost *ev)
@@ -260,6 +294,8 @@ static int fill(struct mp_draft *d)
 		.module = m->host.module,
 	};
 	fill_loss(r, m);
+	if (fill_witness(r, d))
+		return -ENOMEM;
 	fill_cost(&r->cost, &m->cost);
 	r->procs = mp_draft_take(d, m->nr_procs * sizeof(*r->procs));
 	if (!r->host.release || !r->procs || mp_sites_fill(d))

@@ -37,6 +37,8 @@ static const uint16_t sizes[] = {
 	[MP_EV_INSTANT] = sizeof(struct mp_ev_instant),
 	[MP_EV_LOSS] = sizeof(struct mp_ev_loss),
 	[MP_EV_COST] = sizeof(struct mp_ev_cost),
+	[MP_EV_WITNESS] = sizeof(struct mp_ev_witness),
+	[MP_EV_WITNESS_PAGES] = sizeof(struct mp_ev_pages),
 };
 
 static bool terminated(const char *s, size_t room)
@@ -85,6 +87,7 @@ static bool body_holds(const struct mp_ev *ev)
 {
 	switch (ev->type) {
 	case MP_EV_PAGES:
+	case MP_EV_WITNESS_PAGES:
 		return pages_hold((const struct mp_ev_pages *)ev);
 	case MP_EV_FAULT:
 		return ((const struct mp_ev_fault *)ev)->order <= ORDER_MAX;

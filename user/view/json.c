@@ -402,7 +402,35 @@ static void checks(struct mp_json *j, const struct mp_report *r)
 {
 	mp_json_open(j, "checks", "{");
 	mp_json_number(j, "chain_faults", r->chain_checked);
+	if (r->host.module)
+		mp_json_signed(j, "module_pages", r->module_pages);
 	mp_json_close(j, "}");
+}
+
+/* Only with the kernel module; null: it did not walk at this instant. */
+static void module_mismatches(struct mp_json *j, const struct mp_report *r)
+{
+	size_t i;
+
+	if (!r->host.module)
+		return;
+	if (r->loss.module_mismatch_pages == MP_UNKNOWN) {
+		mp_json_word(j, "module_mismatches", NULL);
+		return;
+	}
+	mp_json_open(j, "module_mismatches", "[");
+	for (i = 0; i < r->nr_mismatches; i++) {
+		const struct mp_mismatch *mis = &r->mismatches[i];
+
+		mp_json_line(j);
+		mp_json_open(j, NULL, "{");
+		mp_json_number(j, "pid", mis->pid);
+		mp_json_address(j, "addr", mis->addr);
+		mp_json_known(j, "ledger_pfn", mis->ledger_pfn);
+		mp_json_known(j, "module_pfn", mis->module_pfn);
+		mp_json_close(j, "}");
+	}
+	mp_json_close(j, "]");
 }
 
 static void cost(struct mp_json *j, const struct mp_cost *c)
@@ -456,6 +484,7 @@ static void report(struct mp_json *j, struct mp_symbols *sym, const struct mp_vi
 	tiers(j, r);
 	loss(j, &r->loss);
 	checks(j, r);
+	module_mismatches(j, r);
 	cost(j, &r->cost);
 	mp_json_close(j, "}");
 	mp_json_line(j);

@@ -267,6 +267,7 @@ int mp_view_table(const struct mp_report *r, struct mp_symbols *sym,
 	else
 		fputs("no allocation was seen while tracing\n", out);
 	fputc('\n', out);
+	mp_text_audit(r, opts, out);
 	mp_text_loss(&r->loss, opts, out);
 	mp_text_cost(&r->cost, opts, out);
 	free(t.rows);

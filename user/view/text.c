@@ -191,6 +191,48 @@ void mp_text_loss(const struct mp_loss *loss, const struct mp_view_opts *opts, F
 	stacks(loss->stack_ends, opts, out);
 }
 
+static struct mp_text frame_number(uint64_t pfn)
+{
+	struct mp_text text = { "none" };
+
+	if (pfn)
+		snprintf(text.s, sizeof(text.s), "%" PRIu64, pfn);
+	return text;
+}
+
+void mp_text_audit(const struct mp_report *r, const struct mp_view_opts *opts, FILE *out)
+{
+	int64_t bad = r->loss.module_mismatch_pages;
+	size_t i;
+
+	if (!r->host.module)
+		return;
+	if (bad == MP_UNKNOWN) {
+		fputs("audit: none: the process had ended, or the kernel module could not be asked\n",
+		      out);
+		return;
+	}
+	fprintf(out, "audit: the kernel module walked %s pages, ",
+		mp_units_count(r->module_pages).s);
+	if (!bad) {
+		fputs("and agrees on each\n", out);
+		return;
+	}
+	fprintf(out, "and disagrees on %s%s\n", mp_units_count(bad).s,
+		opts->verbose ? ":" : " (-v lists them)");
+	for (i = 0; opts->verbose && i < r->nr_mismatches; i++) {
+		const struct mp_mismatch *mis = &r->mismatches[i];
+
+		fprintf(out,
+			"       pid %" PRIu32 " 0x%" PRIx64
+			": PFN %s by the events, %s by the module\n",
+			mis->pid, mis->addr, frame_number(mis->ledger_pfn).s,
+			frame_number(mis->module_pfn).s);
+	}
+	if (opts->verbose && (uint64_t)bad > r->nr_mismatches)
+		fprintf(out, "       and %" PRIu64 " more\n", (uint64_t)bad - r->nr_mismatches);
+}
+
 void mp_text_cost(const struct mp_cost *cost, const struct mp_view_opts *opts, FILE *out)
 {
 	fprintf(out, "cost: %s events, %s probe hits", mp_units_count(cost->events).s,

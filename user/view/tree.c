@@ -377,6 +377,7 @@ int mp_view_tree(const struct mp_report *r, struct mp_symbols *sym, const struct
 		fputs("no allocation was seen while tracing\n", out);
 	}
 	fputc('\n', out);
+	mp_text_audit(r, opts, out);
 	mp_text_loss(&r->loss, opts, out);
 	return mp_view_finish(out);
 }

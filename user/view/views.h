@@ -15,6 +15,8 @@ int mp_view_json(const struct mp_report *r, struct mp_symbols *sym, const struct
 /* The first lines and the last ones of every text view. */
 void mp_text_books(const struct mp_proc *proc, const struct mp_view_opts *opts, FILE *out);
 void mp_text_loss(const struct mp_loss *loss, const struct mp_view_opts *opts, FILE *out);
+/* What the kernel module said to the pages; nothing where it is not loaded. */
+void mp_text_audit(const struct mp_report *r, const struct mp_view_opts *opts, FILE *out);
 void mp_text_cost(const struct mp_cost *cost, const struct mp_view_opts *opts, FILE *out);
 
 #define MP_WIDTH_DEFAULT 100 /* columns where there is no terminal */
