@@ -24,17 +24,21 @@
 static DEFINE_RAW_SPINLOCK(registry_lock);
 static DEFINE_HASHTABLE(by_pid, 8); /* targets */
 LIST_HEAD(mp_targets);
-static unsigned int nr_targets; /* registry_lock */
-static LIST_HEAD(newborn);      /* targets without a directory: registry_lock */
-static LIST_HEAD(dead_targets); /* registry_lock */
-static LIST_HEAD(dead_spaces);  /* registry_lock */
+static unsigned int nr_targets;   /* registry_lock */
+static LIST_HEAD(newborn);        /* targets without a directory: registry_lock */
+static LIST_HEAD(dead_targets);   /* registry_lock */
+static LIST_HEAD(dead_spaces);    /* registry_lock */
+static LIST_HEAD(buried_targets); /* their directories are gone: registry_lock */
+static LIST_HEAD(buried_spaces);  /* registry_lock */
 
-static DEFINE_MUTEX(track_lock); /* one write to `track` at a time */
-static struct workqueue_struct *chores;
+static DEFINE_MUTEX(track_lock);                      /* one write to `track` at a time */
+static struct workqueue_struct *chores, *slow_chores; /* both ordered */
 atomic_long_t mp_children_lost;
 
 static void do_chores(struct work_struct *work);
 static DECLARE_WORK(chores_work, do_chores);
+static void do_slow_chores(struct work_struct *work);
+static DECLARE_WORK(slow_chores_work, do_slow_chores);
 
 /* --- targets */
 
@@ -158,7 +162,7 @@ static void publish(struct list_head *born)
 	}
 }
 
-static void bury_spaces(struct list_head *dead)
+static void free_spaces(struct list_head *dead)
 {
 	struct mp_space *space, *next;
 
@@ -174,7 +178,7 @@ static void bury_spaces(struct list_head *dead)
  */
 static void do_chores(struct work_struct *work)
 {
-	struct mp_target *target, *next;
+	struct mp_target *target;
 	LIST_HEAD(died);
 	LIST_HEAD(born);
 	LIST_HEAD(left);
@@ -186,9 +190,27 @@ static void do_chores(struct work_struct *work)
 	raw_spin_unlock(&registry_lock);
 	list_for_each_entry(target, &died, work_list) mp_debugfs_remove(target->dir);
 	publish(&born);
-	if (!list_empty(&left))
-		bury_spaces(&left);
-	list_for_each_entry_safe(target, next, &died, work_list)
+	raw_spin_lock(&registry_lock);
+	list_splice_tail(&died, &buried_targets);
+	list_splice_tail(&left, &buried_spaces);
+	raw_spin_unlock(&registry_lock);
+	queue_work(slow_chores, &slow_chores_work);
+}
+
+/* What waits for others to look away, some milliseconds for each: no writer to `track` waits here. */
+static void do_slow_chores(struct work_struct *work)
+{
+	struct mp_target *target, *next;
+	LIST_HEAD(targets);
+	LIST_HEAD(spaces);
+
+	raw_spin_lock(&registry_lock);
+	list_splice_init(&buried_targets, &targets);
+	list_splice_init(&buried_spaces, &spaces);
+	raw_spin_unlock(&registry_lock);
+	if (!list_empty(&spaces))
+		free_spaces(&spaces);
+	list_for_each_entry_safe(target, next, &targets, work_list)
 	{
 		mp_target_put(target);
 		mp_watch_end();
@@ -485,9 +507,16 @@ int mp_track_init(void)
 	chores = alloc_ordered_workqueue("mallocpath", 0);
 	if (!chores)
 		return -ENOMEM;
+	err = -ENOMEM;
+	slow_chores = alloc_ordered_workqueue("mallocpath_slow", 0);
+	if (!slow_chores)
+		goto destroy;
 	err = hook_all();
-	if (err)
-		destroy_workqueue(chores);
+	if (!err)
+		return 0;
+	destroy_workqueue(slow_chores);
+destroy:
+	destroy_workqueue(chores);
 	return err;
 }
 
@@ -500,5 +529,7 @@ void mp_track_exit(void)
 	list_for_each_entry_safe(target, next, &mp_targets, list) target_bury(target);
 	raw_spin_unlock(&registry_lock);
 	flush_work(&chores_work);
+	flush_work(&slow_chores_work);
+	destroy_workqueue(slow_chores);
 	destroy_workqueue(chores);
 }
