@@ -140,6 +140,9 @@ def compare_expects(truth, seen, row, bad):
         if expect.before:
             bad.equal("how it came", f"{addr:#x} source", page["source"], "seeded")
             continue
+        if expect.source == "populate" and page["kind"] == "thp" and page["by"] != "gup" and \
+                truth.pages[addr].order == 9:
+            continue  # a neighbour's touch, or that of the block's header, has brought it before
         if expect.source == "populate":
             bad.equal("how it came", f"{addr:#x} by", page["by"], "gup")
         for field in ("kind", "by", "source"):
