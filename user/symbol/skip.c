@@ -125,6 +125,9 @@ static const char *const known[] = {
 	"ximalloc",
 	"xicalloc",
 	"xirealloc",
+	/* GCC */
+	"ggc_internal_*alloc*",
+	"ggc_realloc*",
 	/* zmalloc of Redis and Valkey */
 	"zmalloc*",
 	"zcalloc*",

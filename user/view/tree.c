@@ -119,34 +119,42 @@ static const char *hook_name(const struct mp_vma *v)
 	return v->op == MP_OP_BRK ? " (do_brk_flags)" : " (mmap_region)";
 }
 
-/* What a site is shown by, and, where that has no line of the program, the first outside that has. */
-static struct mp_label label_of(const struct tree *t, uint32_t id, bool shown)
+static struct mp_label label_of(const struct tree *t, uint32_t id)
 {
 	struct mp_label label = { "unknown" };
-	const struct mp_site *site;
 	struct mp_frames f;
-	struct mp_label outer = { "" };
 
 	if (id == 0 || id > t->r->nr_sites)
 		return label;
-	site = &t->r->sites[id - 1];
-	if (shown)
-		mp_frames_shown(&f, site, t->sym, t->opts);
-	else
-		mp_frames_begin(&f, site, t->sym);
+	mp_frames_shown(&f, &t->r->sites[id - 1], t->sym, t->opts);
+	return mp_frames_label(&f, 0);
+}
+
+/* The C library: that it touched or entered the kernel is not what is asked for. */
+static bool in_libc(const struct mp_place *place)
+{
+	const char *slash = strrchr(place->object, '/'), *name = slash ? slash + 1 : place->object;
+
+	return !strncmp(name, "libc.", 5) || !strncmp(name, "libc-", 5);
+}
+
+/* Where the touch was, and if that is in the kernel or in libc, who called it. */
+static struct mp_label toucher_of(const struct tree *t, uint32_t id)
+{
+	struct mp_label label = { "unknown" }, outer;
+	struct mp_frames f;
+
+	if (id == 0 || id > t->r->nr_sites)
+		return label;
+	mp_frames_begin(&f, &t->r->sites[id - 1], t->sym);
 	label = mp_frames_label(&f, 0);
-	if (f.frame->place->what == MP_PLACE_SYSCALL && f.frame->outer) {
+	if (f.frame->place->what == MP_PLACE_SYSCALL)
 		mp_frames_next(&f, t->sym);
-		outer = mp_frames_label(&f, 0);
-	} else if (mp_frames_name(&f)->file) {
-		return label;
-	}
-	while (f.frame && !mp_frames_name(&f)->file)
+	while (f.frame && in_libc(f.frame->place))
 		mp_frames_next(&f, t->sym);
-	if (f.frame)
-		outer = mp_frames_label(&f, 0);
-	if (!*outer.s)
+	if (!f.frame || !f.index)
 		return label;
+	outer = mp_frames_label(&f, 0);
 	strncat(label.s, ", from ", sizeof(label.s) - strlen(label.s) - 1);
 	strncat(label.s, outer.s, sizeof(label.s) - strlen(label.s) - 1);
 	return label;
@@ -181,7 +189,7 @@ static void draw_growth(struct tree *t)
 			line(t, "0x%" PRIx64 ": was there before tracing began", v->start);
 			continue;
 		}
-		by = label_of(t, v->site, true);
+		by = label_of(t, v->site);
 		line(t, "0x%" PRIx64 ": %s%s%s%s, called by %s, %s after tracing began", v->start,
 		     op_name(v->op), hook_name(v), v->growth ? " inside " : "",
 		     v->growth ? mp_fn_name(v->growth) : "", by.s,
@@ -227,7 +235,7 @@ static void draw_touch(struct tree *t)
 	line(t, "%" PRIu64 " faults%s%s%s%s", mp_order_faults(s->faults), *kinds ? ": " : "", kinds,
 	     *by ? "; taken by: " : "", by);
 	for (i = 0; i < MP_TOUCHERS && s->touchers[i].pages; i++) {
-		toucher = label_of(t, s->touchers[i].site, false);
+		toucher = toucher_of(t, s->touchers[i].site);
 		line(t, "%" PRIu64 " pages first touched at %s", s->touchers[i].pages, toucher.s);
 	}
 }
