@@ -310,10 +310,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_has_no_rights),
-		cmocka_unit_test(its_system_calls_are_few),     cmocka_unit_test(it_has_nothing_open),
-		cmocka_unit_test(it_ends_with_us),      cmocka_unit_test(killed_between_questions),
-		cmocka_unit_test(killed_in_mid_answer), cmocka_unit_test(one_that_takes_forever),
-		cmocka_unit_test(a_loop_in_the_dwarf),  cmocka_unit_test(damaged_objects),
+		cmocka_unit_test(its_system_calls_are_few),
+		cmocka_unit_test(it_has_nothing_open),
+		cmocka_unit_test(it_ends_with_us),
+		cmocka_unit_test(killed_between_questions),
+		cmocka_unit_test(killed_in_mid_answer),
+		cmocka_unit_test(one_that_takes_forever),
+		cmocka_unit_test(a_loop_in_the_dwarf),
+		cmocka_unit_test(damaged_objects),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
