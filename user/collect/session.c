@@ -133,6 +133,15 @@ static void look_again(struct process *p, uint64_t for_ns)
 
 #define PROT_EXEC_BIT 4
 
+/* Nobody holds it: it may have run for some milliseconds already. */
+static void begin_image(struct mp_session *s, struct process *p)
+{
+	struct mp_err err;
+
+	mp_unwinder__look(s->unwinder, p->pid, &err);
+	look_again(p, RESCAN_END_NS);
+}
+
 static void notice(struct mp_session *s, const struct mp_ev *ev)
 {
 	struct process *p = find(s, ev->tgid);
@@ -142,8 +151,8 @@ static void notice(struct mp_session *s, const struct mp_ev *ev)
 		return;
 	if (ev->type == MP_EV_EXIT)
 		end(s, p, ((const struct mp_ev_exit *)ev)->cpu_ns);
-	else if (ev->type == MP_EV_EXEC && !s->opts.follow && p->pid != s->command)
-		look_again(p, RESCAN_END_NS);
+	else if (ev->type == MP_EV_EXEC && !s->opts.follow)
+		begin_image(s, p);
 	else if (ev->type == MP_EV_RANGE && range->op == MP_OP_MMAP &&
 		 (range->prot & PROT_EXEC_BIT) && (int64_t)range->old_len >= 0 && range->ret > 0)
 		look_again(p, 0);
