@@ -564,8 +564,7 @@ void mp_counts_reset(struct mp_counts *counts)
 	memset(&counts->gone, 0, sizeof(counts->gone));
 	memset(&counts->unplaced, 0, sizeof(counts->unplaced));
 	raw_spin_unlock(&counts->lock);
-	rbtree_postorder_for_each_entry_safe(first, next, &regions, node)
-	{
+	rbtree_postorder_for_each_entry_safe(first, next, &regions, node) {
 		chunks_free(first);
 		cond_resched();
 	}

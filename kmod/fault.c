@@ -217,7 +217,8 @@ u64 mp_faults_seen(void)
 	u64 sum = 0;
 	int cpu;
 
-	for_each_possible_cpu(cpu) sum += READ_ONCE(*per_cpu_ptr(&seen, cpu));
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(*per_cpu_ptr(&seen, cpu));
 	return sum;
 }
 

@@ -407,8 +407,11 @@ static void show_residency(struct seq_file *seq, struct mp_rows *rows)
 			seq_printf(seq, " %llu", columns[i]);
 		else
 			seq_puts(seq, " -");
-	for_each_online_node(nid) if (known) seq_printf(seq, " %llu", r->node[nid]);
-	else seq_puts(seq, " -");
+	for_each_online_node(nid)
+		if (known)
+			seq_printf(seq, " %llu", r->node[nid]);
+		else
+			seq_puts(seq, " -");
 }
 
 static void vmas_header(struct seq_file *seq)
@@ -420,7 +423,8 @@ static void vmas_header(struct seq_file *seq)
 		seq_printf(seq, " f_%s", mp_kind_names[i]);
 	seq_puts(seq, " minor major foreign first_ns last_ns present anon thp mthp swap zero");
 	seq_puts(seq, " huge_zero hugetlb");
-	for_each_online_node(i) seq_printf(seq, " node%d", i);
+	for_each_online_node(i)
+		seq_printf(seq, " node%d", i);
 	seq_puts(seq, " name\n");
 }
 

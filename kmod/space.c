@@ -28,8 +28,9 @@ struct mp_space *mp_space_find(struct mm_struct *mm)
 {
 	struct mp_space *space;
 
-	hash_for_each_possible_rcu(by_mm, space, by_mm,
-				   (unsigned long)mm) if (space->mm == mm) return space;
+	hash_for_each_possible_rcu(by_mm, space, by_mm, (unsigned long)mm)
+		if (space->mm == mm)
+			return space;
 	return NULL;
 }
 

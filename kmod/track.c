@@ -79,8 +79,9 @@ static struct mp_target *target_find(struct pid *pid)
 {
 	struct mp_target *target;
 
-	hash_for_each_possible_rcu(by_pid, target, by_pid,
-				   (unsigned long)pid) if (target->pid == pid) return target;
+	hash_for_each_possible_rcu(by_pid, target, by_pid, (unsigned long)pid)
+		if (target->pid == pid)
+			return target;
 	return NULL;
 }
 
@@ -166,10 +167,12 @@ static void free_spaces(struct list_head *dead)
 {
 	struct mp_space *space, *next;
 
-	list_for_each_entry(space, dead, dead_list) mp_space_unlisten(space);
+	list_for_each_entry(space, dead, dead_list)
+		mp_space_unlisten(space);
 	/* Nobody who found one of them in the tables is still counting: */
 	synchronize_rcu();
-	list_for_each_entry_safe(space, next, dead, dead_list) mp_space_put(space);
+	list_for_each_entry_safe(space, next, dead, dead_list)
+		mp_space_put(space);
 }
 
 /*
@@ -188,7 +191,8 @@ static void do_chores(struct work_struct *work)
 	list_splice_init(&newborn, &born);
 	list_splice_init(&dead_spaces, &left);
 	raw_spin_unlock(&registry_lock);
-	list_for_each_entry(target, &died, work_list) mp_debugfs_remove(target->dir);
+	list_for_each_entry(target, &died, work_list)
+		mp_debugfs_remove(target->dir);
 	publish(&born);
 	raw_spin_lock(&registry_lock);
 	list_splice_tail(&died, &buried_targets);
@@ -210,8 +214,7 @@ static void do_slow_chores(struct work_struct *work)
 	raw_spin_unlock(&registry_lock);
 	if (!list_empty(&spaces))
 		free_spaces(&spaces);
-	list_for_each_entry_safe(target, next, &targets, work_list)
-	{
+	list_for_each_entry_safe(target, next, &targets, work_list) {
 		mp_target_put(target);
 		mp_watch_end();
 	}
@@ -526,7 +529,8 @@ void mp_track_exit(void)
 
 	unhook(ARRAY_SIZE(hooks));
 	raw_spin_lock(&registry_lock);
-	list_for_each_entry_safe(target, next, &mp_targets, list) target_bury(target);
+	list_for_each_entry_safe(target, next, &mp_targets, list)
+		target_bury(target);
 	raw_spin_unlock(&registry_lock);
 	flush_work(&chores_work);
 	flush_work(&slow_chores_work);
