@@ -340,7 +340,8 @@ int mp_kernel_open(struct mp_kernel *k, uint32_t ring_bytes, bool follow, enum m
 	if (!rc) {
 		rc = -ENOENT;
 		for (enum mp_row r = first; rc && r <= last; r++)
-			rc = try_row(k, ring_bytes, r, err);
+			if (row || mp_row_possible(r))
+				rc = try_row(k, ring_bytes, r, err);
 	}
 	if (rc)
 		mp_kernel_close(k);

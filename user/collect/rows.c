@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "collect/rows.h"
 
+#include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <linux/perf_event.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "../bpf/shared.h"
 
@@ -126,6 +130,54 @@ int mp_rows_prepare(struct mp_rows *r, enum mp_row row, bool exit_early, struct 
 			       "handle_mm_fault cannot be hooked by %s on this kernel",
 			       mp_row_name(row));
 	return 0;
+}
+
+/* Does the kernel let handle_mm_fault be hooked by a program that does nothing? */
+static bool fentry_possible(void)
+{
+	const struct bpf_insn nothing[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	int id = libbpf_find_vmlinux_btf_id("handle_mm_fault", BPF_TRACE_FENTRY), prog, link;
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_FENTRY,
+		    .attach_btf_id = id);
+
+	if (id <= 0)
+		return false;
+	prog = bpf_prog_load(BPF_PROG_TYPE_TRACING, "mp_nothing", "GPL", nothing, 2, &opts);
+	if (prog < 0)
+		return false;
+	link = bpf_raw_tracepoint_open(NULL, prog);
+	if (link >= 0)
+		close(link);
+	close(prog);
+	return link >= 0;
+}
+
+static bool kprobe_possible(void)
+{
+	struct perf_event_attr attr = {
+		.size = sizeof(attr),
+		.kprobe_func = (uintptr_t) "handle_mm_fault",
+	};
+	FILE *f = fopen("/sys/bus/event_source/devices/kprobe/type", "re");
+	int fd = -1;
+
+	if (f && fscanf(f, "%u", &attr.type) == 1)
+		fd = syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
+	if (f)
+		fclose(f);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+bool mp_row_possible(enum mp_row row)
+{
+	return row == MP_ROW_FENTRY   ? fentry_possible()
+	       : row == MP_ROW_KPROBE ? kprobe_possible()
+				      : true;
 }
 
 static struct bpf_link *attach(const struct mp_rows *r, int i, struct bpf_program *p)

@@ -39,6 +39,12 @@ struct mp_rows {
 	struct mp_hook hook[MP_HOOKS];
 };
 
+/*
+ * A quick trial, before much is loaded in vain: false if the kernel refuses this row, true if it may
+ * have it.
+ */
+bool mp_row_possible(enum mp_row row);
+
 /* Before load: finds the functions, switches on the programs of @row. 0, or -ENOENT with @err when
  * this kernel cannot have the row (handle_mm_fault not to be hooked so). */
 int mp_rows_prepare(struct mp_rows *r, enum mp_row row, bool exit_early, struct bpf_object *obj,
