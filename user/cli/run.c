@@ -152,6 +152,9 @@ int mp_run(struct mp_options *o, const struct mp_run_ops *ops, void *ctx, int *s
 	int rc;
 
 	libbpf_set_print(o->verbose > 1 ? library_says : library_is_quiet);
+	/* a Ctrl-C that comes early still gets its report; a command inherits what was set before us */
+	if (!o->argv)
+		catch_signals();
 	s = mp_session__new(&so, ops->sink, ctx, err);
 	if (!s)
 		return -EINVAL;
