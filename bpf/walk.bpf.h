@@ -132,12 +132,12 @@ static __always_inline u32 mp_head_order(struct page *head)
 
 	if (!(mp_page_flags(head) >> bpf_core_enum_value(enum pageflags, PG_head) & 1))
 		return 0;
-	if (bpf_core_field_exists(f->_flags_1))
-		return BPF_CORE_READ(f, _flags_1) & 15;
-	if (bpf_core_field_exists(o->_folio_order))
-		return BPF_CORE_READ(o, _folio_order) & 15;
 	if (bpf_core_field_exists(second->compound_order))
 		return BPF_CORE_READ(second, compound_order) & 15;
+	if (bpf_core_field_exists(o->_folio_order))
+		return BPF_CORE_READ(o, _folio_order) & 15;
+	if (bpf_core_field_exists(f->_flags_1)) /* 6.1 has it too, with flags alone in it */
+		return BPF_CORE_READ(f, _flags_1) & 15;
 	return 0;
 }
 
