@@ -173,7 +173,6 @@ enum mp_fault_flag {
 	MP_FAULT_KIND_KNOWN = 1 << 13, /* ANON is known (else the model decides by VMA) */
 	MP_FAULT_SHARED_PFN = 1 << 14, /* the entry is a file or shmem page */
 	MP_FAULT_SWAPIN = 1 << 15,     /* the entry before was that of a swapped page */
-	MP_FAULT_ANON_HOOK = 1 << 16,  /* reserved: it was sent and never used */
 	/*
 	 * A page that this fault allocated is anonymous memory at its end. With ALLOC it is the one
 	 * that the entry maps; without, the chain from page allocator to page table is broken.

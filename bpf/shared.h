@@ -95,7 +95,6 @@ struct mp_spot_key {
 #define MP_PROBES_LIMIT        512 /* probe indexes */
 #define MP_HIT_RETURN          512
 #define MP_HIT_FAULT           513
-#define MP_HIT_EVENT           514
 #define MP_HIT_HANDLE_MM_FAULT 515 /* the five hooks, or what stands in for them in this row */
 #define MP_HIT_ANONYMOUS       516
 #define MP_HIT_ALLOC_PAGES     517

@@ -53,14 +53,32 @@ static const char fixture_cc[] =
 static struct mp_symbols *symbols;
 static struct mp_symbol got;
 
-static int look_up(const char *name, uint64_t offset, int is_return)
+/* @offset in the file at @path, which is the one that is there now. */
+static struct mp_code code_at(const char *path, uint64_t offset)
 {
-	const char *path = fixture_path(name);
 	struct stat st;
 
 	assert_int_equal(stat(path, &st), 0);
-	return mp_symbols__lookup(symbols, 0, path, st.st_ino, major(st.st_dev), minor(st.st_dev),
-				  offset, is_return, &got);
+	return (struct mp_code){ .path = path,
+				 .ino = st.st_ino,
+				 .dev_major = major(st.st_dev),
+				 .dev_minor = minor(st.st_dev),
+				 .offset = offset };
+}
+
+/* The innermost frame into got; 0 or -ENOENT. */
+static int innermost(const struct mp_code *code)
+{
+	memset(&got, 0, sizeof(got));
+	return mp_symbols__frames(symbols, code, &got, 1) ? 0 : -ENOENT;
+}
+
+static int look_up(const char *name, uint64_t offset, bool is_return)
+{
+	struct mp_code code = code_at(fixture_path(name), offset);
+
+	code.is_return = is_return;
+	return innermost(&code);
 }
 
 /* ELF address minus file offset of the code, as readelf has it. */
@@ -186,30 +204,27 @@ static void return_address_names_the_call(void **state)
 
 static void another_file_gives_no_name(void **state)
 {
-	uint64_t offset = offset_of("c-gcc", "outer");
-	const char *path = fixture_path("c-gcc");
-	struct stat st;
+	const struct mp_code right = code_at(fixture_path("c-gcc"), offset_of("c-gcc", "outer"));
+	struct mp_code code = right;
 
 	(void)state;
-	assert_int_equal(stat(path, &st), 0);
 	/* not the next number: that may be another fixture, which is known by now */
-	assert_int_equal(mp_symbols__lookup(symbols, 0, path, st.st_ino ^ 1ULL << 40,
-					    major(st.st_dev), minor(st.st_dev), offset, 0, &got),
-			 -ENOENT);
-	assert_int_equal(mp_symbols__lookup(symbols, 0, path, st.st_ino, major(st.st_dev) + 1,
-					    minor(st.st_dev), offset, 0, &got),
-			 -ENOENT);
+	code.ino ^= 1ULL << 40;
+	assert_int_equal(innermost(&code), -ENOENT);
+	code = right;
+	code.dev_major++;
+	assert_int_equal(innermost(&code), -ENOENT);
 	assert_null(got.function);
 	assert_null(got.file);
-	assert_int_equal(mp_symbols__lookup(symbols, 0, fixture_path("gone"), st.st_ino,
-					    major(st.st_dev), minor(st.st_dev) + 1, offset, 0,
-					    &got),
-			 -ENOENT);
-	assert_int_equal(mp_symbols__lookup(symbols, 0, "[vdso]", 0, 0, 0, 0, 0, &got), -ENOENT);
+	code = right;
+	code.path = fixture_path("gone");
+	code.dev_minor++;
+	assert_int_equal(innermost(&code), -ENOENT);
+	assert_int_equal(innermost(&(struct mp_code){ .path = "[vdso]" }), -ENOENT);
 	/* through a process's root, as for a container */
-	assert_int_equal(mp_symbols__lookup(symbols, (uint32_t)getpid(), path, st.st_ino,
-					    major(st.st_dev), minor(st.st_dev), offset, 0, &got),
-			 0);
+	code = right;
+	code.tgid = getpid();
+	assert_int_equal(innermost(&code), 0);
 	assert_string_equal(got.function, "outer");
 }
 
@@ -229,22 +244,18 @@ static void what_is_no_elf_gives_no_name(void **state)
 static void replaced_program_keeps_its_names(void **state)
 {
 	struct fixture_program p;
-	const char *path;
-	struct stat st;
+	struct mp_code code;
 
 	(void)state;
 	fixture_write("waiter.c",
 		      "#include <unistd.h>\nint main(void) { return write(1, \"ready\\n\", 6)"
 		      " != 6 || pause(); }\n");
 	fixture_shell("gcc -O2 -g -o waiter waiter.c && cp waiter twin");
-	path = fixture_path("waiter");
-	assert_int_equal(stat(path, &st), 0);
+	code = code_at(fixture_path("waiter"), offset_of("twin", "main"));
 	p = fixture_start("A=b", "./waiter");
+	code.tgid = p.pid;
 	fixture_shell("rm waiter && cp c-gcc waiter");
-	assert_int_equal(mp_symbols__lookup(symbols, (uint32_t)p.pid, path, st.st_ino,
-					    major(st.st_dev), minor(st.st_dev),
-					    offset_of("twin", "main"), 0, &got),
-			 0);
+	assert_int_equal(innermost(&code), 0);
 	assert_string_equal(got.function, "main");
 	assert_non_null(strstr(got.file, "waiter.c"));
 	fixture_stop(&p);

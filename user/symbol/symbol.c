@@ -335,21 +335,3 @@ size_t mp_symbols__frames(struct mp_symbols *s, const struct mp_code *code, stru
 	memcpy(out, a->frames, max * sizeof(*out));
 	return max;
 }
-
-int mp_symbols__lookup(struct mp_symbols *s, uint32_t tgid, const char *path, uint64_t ino,
-		       uint32_t dev_major, uint32_t dev_minor, uint64_t offset, int is_return,
-		       struct mp_symbol *out)
-{
-	const struct mp_code code = {
-		.tgid = tgid,
-		.path = path,
-		.ino = ino,
-		.dev_major = dev_major,
-		.dev_minor = dev_minor,
-		.offset = offset,
-		.is_return = is_return,
-	};
-
-	memset(out, 0, sizeof(*out));
-	return mp_symbols__frames(s, &code, out, 1) ? 0 : -ENOENT;
-}

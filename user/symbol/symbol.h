@@ -57,10 +57,6 @@ void mp_symbols__limit(struct mp_symbols *s, unsigned int cpu_ms);
  */
 size_t mp_symbols__frames(struct mp_symbols *s, const struct mp_code *code, struct mp_symbol *out,
 			  size_t max);
-/* The innermost alone into *@out, always valid; 0 or -ENOENT. */
-int mp_symbols__lookup(struct mp_symbols *s, uint32_t tgid, const char *path, uint64_t ino,
-		       uint32_t dev_major, uint32_t dev_minor, uint64_t offset, int is_return,
-		       struct mp_symbol *out);
 
 /* Whether some objects had to be given up; then @err says how many, which and why. */
 bool mp_symbols__trouble(const struct mp_symbols *s, struct mp_err *err);
