@@ -23,9 +23,16 @@ struct perf_ctx { /* struct bpf_perf_event_data, include/uapi/linux/bpf_perf_eve
 
 static __always_inline int fault_start(u64 addr, struct mp_regs *regs, u64 ec, u32 flags)
 {
+	struct task_struct *task = (void *)bpf_get_current_task();
 	struct mp_thread *t;
 
 	if (addr >= TASK_SIZE_MAX || !mp_current())
+		return 0;
+	/*
+	 * A read that may fail, as ours of the user's stack, is refused and not handled. The reading
+	 * of this count is itself one of those (mm/maccess.c, copy_from_kernel_nofault).
+	 */
+	if (BPF_CORE_READ(task, pagefault_disabled) > 1)
 		return 0;
 	t = mp_thread_make();
 	if (!t)

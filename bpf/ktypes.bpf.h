@@ -80,6 +80,7 @@ struct task_struct {
 	int pid;
 	int tgid;
 	int exit_code;
+	int pagefault_disabled;
 	struct sched_entity se;
 };
 
