@@ -12,6 +12,25 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u32);
+} nowhere SEC(".maps");
+
+/*
+ * Never taken, and it is enough that it is there. Since 6.13 the locals of a kprobe's program lie in
+ * one place a CPU, for such a program is not begun again on a CPU before it ends; but a uprobe's is,
+ * where the kernel can be preempted, and two threads would share them. A program with a tail call has
+ * them on the kernel's stack (kernel/bpf/verifier.c, bpf_enable_priv_stack).
+ */
+static __always_inline void on_own_stack(void *ctx)
+{
+	if (mp_set.never)
+		bpf_tail_call(ctx, &nowhere, 0);
+}
+
 static __always_inline u64 cookie_of(struct mp_regs *r)
 {
 	struct mp_spot_key key = {};
@@ -121,6 +140,7 @@ int mp_alloc_ent(struct mp_regs *r)
 	u64 caller = 0;
 	u32 depth;
 
+	on_own_stack(r);
 	mp_hit(MP_COOKIE_INDEX(cookie));
 	if (!p)
 		return 0;
@@ -222,6 +242,7 @@ int mp_alloc_ret(struct mp_regs *r)
 	struct mp_frame f;
 	u64 addr;
 
+	on_own_stack(r);
 	mp_hit(MP_HIT_RETURN);
 	if (!p)
 		return 0;
@@ -256,6 +277,7 @@ int mp_free_ent(struct mp_regs *r)
 	u64 cookie = cookie_of(r);
 	struct mp_proc_val *p = mp_current();
 
+	on_own_stack(r);
 	mp_hit(MP_COOKIE_INDEX(cookie));
 	if (p && r->rdi)
 		send_free(MP_EV_FREE, p->owner, r->rdi, r->rsp, cookie);
@@ -270,6 +292,7 @@ int mp_map_ent(struct mp_regs *r)
 	struct mp_proc_val *p = mp_current();
 	struct mp_thread *t;
 
+	on_own_stack(r);
 	mp_hit(MP_COOKIE_INDEX(cookie));
 	if (!p)
 		return 0;

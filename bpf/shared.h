@@ -27,6 +27,7 @@ struct mp_settings {
 	/* helpers this kernel has (5.10 has none of them) */
 	__u32 has_cookie, has_user_regs, has_loop;
 	__u32 thread_size; /* of the kernel stack; used without has_user_regs */
+	__u32 never;       /* 0, which only the verifier may know */
 };
 
 /* The map "owned": a byte a physical page, 512 pages in one value. */
