@@ -217,4 +217,10 @@ static __always_inline void mp_send(void *ev)
 	bpf_ringbuf_submit(ev, BPF_RB_NO_WAKEUP);
 }
 
+/* What the reader must act upon at once. */
+static __always_inline void mp_send_now(void *ev)
+{
+	bpf_ringbuf_submit(ev, BPF_RB_FORCE_WAKEUP);
+}
+
 #endif

@@ -25,6 +25,7 @@ enum {
 	NR_mlock2 = 325,
 };
 
+#define PROT_EXEC           4
 #define MAP_LOCKED          0x2000
 #define MAP_POPULATE        0x8000
 #define VM_LOCKED           0x2000
@@ -434,7 +435,11 @@ static __always_inline struct mp_thread *sys_exit(u32 nr, s64 ret)
 	if (ev) {
 		out.h.ts_ns = bpf_ktime_get_ns();
 		*ev = out;
-		mp_send(ev);
+		/* an object's code appears: its stacks end there until its tables are in the maps */
+		if (out.op == MP_OP_MMAP && (out.prot & PROT_EXEC))
+			mp_send_now(ev);
+		else
+			mp_send(ev);
 	}
 	if ((u64)ret < -4095ULL && filled_by_kernel(&out))
 		note_filled(t, &out);

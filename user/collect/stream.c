@@ -130,6 +130,11 @@ int64_t mp_stream__drain(struct mp_stream *s)
 	return n;
 }
 
+int mp_stream__fd(const struct mp_stream *s)
+{
+	return ring_buffer__epoll_fd(s->ring);
+}
+
 uint64_t mp_stream__events(const struct mp_stream *s)
 {
 	return s->events;

@@ -18,6 +18,9 @@ void mp_stream__free(struct mp_stream *s);
 /* A mp_emit_fn (@ctx: the stream): keeps a copy of the reading until its turn. */
 int mp_stream_emit(void *ctx, const struct mp_ev *ev);
 
+/* Readable when an event wants to be seen at once; most come without. Owned by @s. */
+int mp_stream__fd(const struct mp_stream *s);
+
 /* Hands on all that is there now. Returns the number of ring events, or what the sink returned. */
 int64_t mp_stream__drain(struct mp_stream *s);
 
