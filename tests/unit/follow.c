@@ -48,6 +48,8 @@ static void check_tree(const char *what, int status, int forks, int execs, int e
 	assert_int_equal(launched_finish(), status);
 	assert_int_equal(run.forks, forks);
 	assert_int_equal(run.execs, execs);
+	assert_int_equal(run.of_threads, !strcmp(what, "exec"));
+	assert_int_equal(run.images, execs - run.of_threads);
 	assert_int_equal(run.ends, ends);
 	assert_int_equal(mp_launch__traced(run.l), 0);
 	launched_end();

@@ -110,7 +110,7 @@ static void test_nothing_left(void **state)
 	}
 	fclose(f);
 	assert_int_equal(mp_launch__release(run.l), 0);
-	assert_int_equal(tracer_of(run.pid), 0);
+	assert_int_equal(tracer_of(run.pid), getpid()); /* for its next exec */
 	while (mp_launch__poll(run.l) == 0 && kill(run.pid, SIGCONT) == 0)
 		usleep(1000);
 	assert_int_equal(launched_finish(), 6 << 8);
@@ -234,6 +234,29 @@ static void test_statuses(void **state)
 	}
 }
 
+/* What CMD executes is held too, its children are not; nor what another thread of it executes. */
+static void test_next_program(void **state)
+{
+	(void)state;
+	launched_begin();
+	launched_start(false, "sh", "-c", "./static; exec ./dynamic");
+	mp_launch__release(run.l);
+	assert_int_equal(launched_finish(), 3 << 8); /* ./dynamic's */
+	assert_int_equal(run.images, 1);
+	assert_int_equal(run.execs, 1);
+	assert_string_equal(run.names, "dynamic ");
+	assert_int_equal(run.forks + run.of_threads, 0);
+	assert_int_equal(run.early, 1); /* ./static's */
+	assert_true(launched_ctor_ran());
+	launched_end();
+	launched_begin();
+	launched_start(false, "./tree", "exec", NULL);
+	mp_launch__release(run.l);
+	assert_int_equal(launched_finish(), 0);
+	assert_int_equal(run.images + run.of_threads + run.execs, 0);
+	launched_end();
+}
+
 static void test_not_started(void **state)
 {
 	static const struct {
@@ -321,6 +344,7 @@ int main(void)
 		cmocka_unit_test(test_untouched_signals),
 		cmocka_unit_test(test_ignored_chld),
 		cmocka_unit_test(test_statuses),
+		cmocka_unit_test(test_next_program),
 		cmocka_unit_test(test_not_started),
 		cmocka_unit_test(test_signal_in_hold),
 		cmocka_unit_test(test_killed_in_hold),

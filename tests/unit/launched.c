@@ -115,6 +115,8 @@ static int held(void *ctx, pid_t pid, enum mp_held why)
 	assert_ptr_equal(ctx, &run);
 	run.forks += why == MP_HELD_FORK;
 	run.execs += why == MP_HELD_EXEC;
+	run.images += why == MP_HELD_IMAGE;
+	run.of_threads += why == MP_HELD_IMAGE_OF_THREAD;
 	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
 	f = fopen(path, "r");
 	assert_non_null(f);

@@ -14,6 +14,7 @@ struct launched {
 	int out[2];  /* stdout of CMD */
 	pid_t pid;
 	int forks, execs, ends; /* holds by reason, processes that ended */
+	int images, of_threads; /* the new programs before that, by who executed them */
 	char names[4096];       /* of what was held at exec, by their comm, a blank after each */
 	int early;              /* constructors that had run at a hold */
 	int kill_held;          /* kill what is held */

@@ -31,7 +31,6 @@ struct mp_launch {
 	sigset_t mask;       /* of before */
 	bool chld_ignored;   /* SIGCHLD was ignored before */
 	pid_t cmd;           /* 0: none */
-	bool follow;         /* CMD's children too */
 	bool arrived;        /* CMD stands at its instant */
 	bool released, over; /* CMD runs; CMD has ended */
 	int status;
@@ -107,18 +106,28 @@ static void arrive(struct mp_launch *l, struct mp_tracee *t)
 	resume(t, 0);
 }
 
+/* The thread that executed the program has the number of the first one by now. */
+static enum mp_held whose_image(const struct mp_tracee *t)
+{
+	unsigned long before;
+
+	if (ptrace(PTRACE_GETEVENTMSG, t->tid, NULL, &before) || (pid_t)before == t->tid)
+		return MP_HELD_IMAGE;
+	return MP_HELD_IMAGE_OF_THREAD;
+}
+
 static void handle_exec(struct mp_launch *l, struct mp_tracee *t)
 {
 	int now;
 
 	mp_tracees__forget_threads(&l->tracees, t->tgid);
 	mp_tracee_end_hold(t);
-	if (mp_target_exe(t->tid, NULL) && t->tid != l->cmd) {
+	if (mp_target_exe(t->tid, NULL) && (t->tid != l->cmd || l->released)) {
 		resume(t, 0); /* a 32-bit program: cannot be traced, but its children may */
 		return;
 	}
 	if (t->tid != l->cmd || l->released)
-		call_held(l, t->tid, MP_HELD_IMAGE);
+		call_held(l, t->tid, whose_image(t));
 	now = mp_hold_begin(&t->hold, t->tid);
 	t->holding = now >= 0;
 	if (now > 0)
@@ -327,7 +336,6 @@ pid_t mp_launch__start(struct mp_launch *l, char *const argv[], bool follow, str
 			      argv[0], strerror(errno));
 		goto out;
 	}
-	l->follow = follow;
 	l->cmd = fork();
 	if (l->cmd < 0) {
 		ret = mp_fail(err, MP_EXIT_FAILED, errno, "%s: no new process: %s; see ulimit -u",
@@ -370,12 +378,7 @@ int mp_launch__release(struct mp_launch *l)
 	t = mp_tracees__find(&l->tracees, l->cmd);
 	if (!t) /* killed while it was held */
 		return 0;
-	if (l->follow) {
-		resume(t, 0);
-	} else {
-		ptrace(PTRACE_DETACH, l->cmd, NULL, NULL);
-		mp_tracees__forget(&l->tracees, l->cmd);
-	}
+	resume(t, 0); /* it stays seized: what it executes next is held in its turn */
 	return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Holding processes at the right instant: a launched command until its dynamic linker is done (and
- * no constructor has run), and with follow every new process of the tree.
+ * no constructor has run), at each of its execs, and with follow every new process of the tree.
  *
  * One object serves all of them, because wait(2) is one queue: nothing else in this process may
  * wait for children or use SIGCHLD. All calls come from one thread (ptrace binds to a thread).
@@ -28,6 +28,7 @@ enum mp_held {
 	MP_HELD_FORK = 1,  /* a copy of its parent; has not run an instruction yet */
 	MP_HELD_EXEC = 2,  /* a new program; its dynamic linker is done, no constructor has run */
 	MP_HELD_IMAGE = 3, /* a new program before its first instruction; EXEC follows */
+	MP_HELD_IMAGE_OF_THREAD = 4, /* the same, but not by the first thread, which is gone */
 };
 
 struct mp_launch_ops {
@@ -50,7 +51,7 @@ struct mp_launch *mp_launch__new(const struct mp_launch_ops *ops, void *ctx, str
  */
 pid_t mp_launch__start(struct mp_launch *l, char *const argv[], bool follow, struct mp_err *err);
 
-/* Lets CMD run; without follow it is no longer traced by ptrace. */
+/* Lets CMD run. It stays seized: a program that it executes is held in its turn. */
 int mp_launch__release(struct mp_launch *l);
 
 /* Follows the children of the running process @pid from now on; does not stop it. */

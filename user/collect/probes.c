@@ -33,6 +33,7 @@ struct place { /* one probe's identity; its position in the table is its index *
 struct attached { /* a process's share of an object */
 	pid_t pid;
 	uint16_t object;
+	bool old; /* of the program before an exec: the file's probes are still there */
 	int *fds; /* uprobe.multi links */
 	size_t nr_fds;
 	struct bpf_link **links; /* or one link a probe */
@@ -86,16 +87,33 @@ void mp_probes__free(struct mp_probes *p)
 	free(p);
 }
 
-void mp_probes__detach(struct mp_probes *p, pid_t pid)
+static void detach(struct mp_probes *p, pid_t pid, bool only_old)
 {
 	for (size_t i = 0; i < p->nr;) {
-		if (p->list[i].pid != pid) {
+		if (p->list[i].pid != pid || (only_old && !p->list[i].old)) {
 			i++;
 			continue;
 		}
 		release(p, &p->list[i]);
 		p->list[i] = p->list[--p->nr];
 	}
+}
+
+void mp_probes__detach(struct mp_probes *p, pid_t pid)
+{
+	detach(p, pid, false);
+}
+
+void mp_probes__renew(struct mp_probes *p, pid_t pid)
+{
+	for (size_t i = 0; i < p->nr; i++)
+		if (p->list[i].pid == pid)
+			p->list[i].old = true;
+}
+
+void mp_probes__detach_old(struct mp_probes *p, pid_t pid)
+{
+	detach(p, pid, true);
 }
 
 static int object_index(struct mp_probes *p, const struct mp_provider *v)
@@ -217,6 +235,13 @@ static int attach_batch(struct mp_probes *p, struct attached *a, const struct ba
 	return p->k->multi ? attach_multi(p, a, b, path) : attach_single(p, a, b, path);
 }
 
+static uint64_t cookie_of(const struct mp_probes *p, uint16_t index, const struct mp_provider *v)
+{
+	const struct place *pl = &p->places[index];
+
+	return MP_COOKIE(pl->fn, pl->object, index, v->kind == MP_ALLOC_GLIBC);
+}
+
 /* Returns first, entries after: an entry without its return would be counted as lost. */
 static int attach_object(struct mp_probes *p, struct attached *a, const struct mp_providers *all,
 			 size_t which)
@@ -243,9 +268,7 @@ static int attach_object(struct mp_probes *p, struct attached *a, const struct m
 			if (index < 0)
 				continue;
 			b->offsets[b->nr] = at->offset;
-			b->cookies[b->nr] =
-				MP_COOKIE(at->fn, a->object, index, v->kind == MP_ALLOC_GLIBC);
-			mp_kernel_spot(p->k, a->pid, at->addr, b->cookies[b->nr++]);
+			b->cookies[b->nr++] = cookie_of(p, index, v);
 		}
 		rc = attach_batch(p, a, b, v->open_path);
 	}
@@ -271,12 +294,24 @@ static int remember(struct mp_probes *p, struct attached *a, const struct mp_pro
 	return 0;
 }
 
-static bool has(const struct mp_probes *p, pid_t pid, uint16_t object)
+static struct attached *find(const struct mp_probes *p, pid_t pid, uint16_t object)
 {
 	for (size_t i = 0; i < p->nr; i++)
 		if (p->list[i].pid == pid && p->list[i].object == object)
-			return true;
-	return false;
+			return &p->list[i];
+	return NULL;
+}
+
+/* The probes of @old are those that @a wants: they become @a's. */
+static bool take_over(struct attached *old, struct attached *a)
+{
+	if (!old || old->nr != a->nr || memcmp(old->index, a->index, a->nr * sizeof(*a->index)))
+		return false;
+	free(old->addr);
+	old->addr = a->addr;
+	old->old = false;
+	free(a->index);
+	return true;
 }
 
 static int tell_allocator(uint16_t index, pid_t pid, const struct mp_provider *v, mp_emit_fn emit,
@@ -308,11 +343,14 @@ static int attach_one(struct mp_probes *p, pid_t pid, const struct mp_providers 
 		      struct mp_err *err)
 {
 	struct attached a = { .pid = pid }, *list;
-	int object = object_index(p, &all->list[which]), rc;
+	const struct mp_provider *v = &all->list[which];
+	int object = object_index(p, v), rc;
+	struct attached *old;
 
 	if (object < 0)
 		return mp_fail(err, MP_EXIT_FAILED, ENOSPC, "more than 256 objects provide malloc");
-	if (has(p, pid, object))
+	old = find(p, pid, object);
+	if (old && !old->old)
 		return 0;
 	a.object = object;
 	list = realloc(p->list, (p->nr + 1) * sizeof(*list));
@@ -320,6 +358,10 @@ static int attach_one(struct mp_probes *p, pid_t pid, const struct mp_providers 
 		return mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory for the probes");
 	p->list = list;
 	rc = remember(p, &a, all, which);
+	for (size_t i = 0; !rc && i < a.nr; i++)
+		mp_kernel_spot(p->k, pid, a.addr[i], cookie_of(p, a.index[i], v));
+	if (!rc && take_over(find(p, pid, object), &a))
+		return 1;
 	if (!rc)
 		rc = attach_object(p, &a, all, which);
 	if (rc) {
@@ -361,8 +403,8 @@ int mp_probes__attach(struct mp_probes *p, pid_t pid, mp_emit_fn emit, void *ctx
 		if (rc > 0) {
 			new += rc;
 			if (all.list[i].allocates)
-				tell_allocator(p->list[p->nr - 1].object, pid, &all.list[i], emit,
-					       ctx);
+				tell_allocator(object_index(p, &all.list[i]), pid, &all.list[i],
+					       emit, ctx);
 		}
 	}
 	mp_providers_free(&all);

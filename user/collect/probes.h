@@ -23,8 +23,16 @@ void mp_probes__free(struct mp_probes *p);
 int mp_probes__attach(struct mp_probes *p, pid_t pid, mp_emit_fn emit, void *ctx,
 		      struct mp_err *err);
 
-/* @pid is gone or its address space is: forget its links. */
+/* @pid is gone: forget its links. */
 void mp_probes__detach(struct mp_probes *p, pid_t pid);
+
+/*
+ * @pid has executed a program. A probe belongs to a file, and is there in the new program too if that
+ * maps it: the next mp_probes__attach takes over what is wanted again. To detach and to attach anew
+ * would have both there for a while, as closing takes its time. mp_probes__detach_old ends the rest.
+ */
+void mp_probes__renew(struct mp_probes *p, pid_t pid);
+void mp_probes__detach_old(struct mp_probes *p, pid_t pid);
 
 /* Addresses of @pid's probes, ascending; the caller frees. NULL and *@nr 0 if there are none. */
 uint64_t *mp_probes__addrs(struct mp_probes *p, pid_t pid, size_t *nr);

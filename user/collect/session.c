@@ -26,6 +26,8 @@ struct process {
 	pid_t pid;
 	int pidfd;
 	bool launched, ended;
+	bool new_code; /* mapped, and the unwinder has not looked yet */
+	bool loading;  /* a held program, on the way to the instant when it has its objects */
 	uint64_t rescan_ns, rescan_end_ns; /* look again for objects, 0: no */
 	uint64_t cpu_ns; /* used before tracing began; after its end: while traced */
 };
@@ -138,8 +140,19 @@ static void begin_image(struct mp_session *s, struct process *p)
 {
 	struct mp_err err;
 
+	mp_probes__renew(s->probes, p->pid);
 	mp_unwinder__look(s->unwinder, p->pid, &err);
 	look_again(p, RESCAN_END_NS);
+}
+
+/*
+ * Whether launch.h stops @p at its exec. The command is seized without its threads: if another than
+ * its first thread executes something, what comes is not.
+ */
+static bool is_held(const struct mp_session *s, const struct process *p)
+{
+	return s->opts.follow ||
+	       (p->pid == s->command && mp_target_status(p->pid, "TracerPid") == getpid());
 }
 
 static void notice(struct mp_session *s, const struct mp_ev *ev)
@@ -151,14 +164,15 @@ static void notice(struct mp_session *s, const struct mp_ev *ev)
 		return;
 	if (ev->type == MP_EV_EXIT)
 		end(s, p, ((const struct mp_ev_exit *)ev)->cpu_ns);
-	else if (ev->type == MP_EV_EXEC && !s->opts.follow)
+	else if (ev->type == MP_EV_EXEC && !is_held(s, p))
 		begin_image(s, p);
 	else if (ev->type == MP_EV_RANGE && range->op == MP_OP_MMAP &&
-		 (range->prot & PROT_EXEC_BIT) && (int64_t)range->old_len >= 0 && range->ret > 0)
+		 (range->prot & PROT_EXEC_BIT) && (int64_t)range->old_len >= 0 && range->ret > 0) {
+		p->new_code = true;
 		look_again(p, 0);
-	else if (ev->type == MP_EV_RANGE && range->op == MP_OP_MPROTECT &&
-		 (range->prot & PROT_EXEC_BIT) && !range->ret &&
-		 !mp_unwinder__knows(s->unwinder, p->pid, range->addr))
+	} else if (ev->type == MP_EV_RANGE && range->op == MP_OP_MPROTECT &&
+		   (range->prot & PROT_EXEC_BIT) && !range->ret &&
+		   !mp_unwinder__knows(s->unwinder, p->pid, range->addr))
 		look_again(p, 0); /* compiled at run time */
 }
 
@@ -223,12 +237,30 @@ static void rescan(struct mp_session *s, struct process *p)
 	struct mp_err err;
 	int rc;
 
+	if (p->loading) {
+		p->rescan_ns = now + RESCAN_NS;
+		return;
+	}
 	mp_unwinder__look(s->unwinder, p->pid, &err);
 	rc = s->opts.no_alloc_probes
 		     ? 0
 		     : mp_probes__attach(s->probes, p->pid, mp_stream_emit, s->stream, &err);
+	if (rc > 0)
+		mp_probes__detach_old(s->probes, p->pid);
 	mp_procfs_maps(p->pid, false, mp_stream_emit, s->stream, &err);
 	p->rescan_ns = rc < 0 && now < p->rescan_end_ns ? now + RESCAN_NS : 0;
+}
+
+/* Probes are set on a process by its first thread: they go with it. */
+static void begin_loading(struct mp_session *s, struct process *p, bool has_probes)
+{
+	if (has_probes)
+		mp_probes__renew(s->probes, p->pid);
+	else
+		mp_probes__detach(s->probes, p->pid);
+	p->loading = true;
+	/* the faults of its dynamic linker have stacks too */
+	mp_unwinder__look(s->unwinder, p->pid, &s->child_err);
 }
 
 /* A followed child stands still. What fails here is the child's loss, never the whole run's. */
@@ -237,17 +269,18 @@ static int held(void *ctx, pid_t pid, enum mp_held why)
 	struct mp_session *s = ctx;
 	struct process *p = find(s, pid);
 
-	if (why == MP_HELD_IMAGE) {
-		if (p) /* the faults of its dynamic linker have stacks too */
-			mp_unwinder__look(s->unwinder, pid, &s->child_err);
+	if (why == MP_HELD_IMAGE || why == MP_HELD_IMAGE_OF_THREAD) {
+		if (p)
+			begin_loading(s, p, why == MP_HELD_IMAGE);
 		return 0;
 	}
-	if (why == MP_HELD_EXEC)
-		mp_probes__detach(s->probes, pid);
 	if (!p)
 		p = add(s, pid, true);
 	if (!p || begin(s, pid, true, true, &s->child_err))
 		s->nr_child_errs++;
+	if (p)
+		p->loading = false;
+	mp_probes__detach_old(s->probes, pid);
 	return 0;
 }
 
@@ -375,9 +408,12 @@ int mp_session__go(struct mp_session *s)
 
 static void wait_for_work(struct mp_session *s, int timeout_ms)
 {
-	struct pollfd fd = { .fd = s->launch ? mp_launch__fd(s->launch) : -1, .events = POLLIN };
+	struct pollfd fds[] = {
+		{ .fd = s->launch ? mp_launch__fd(s->launch) : -1, .events = POLLIN },
+		{ .fd = mp_stream__fd(s->stream), .events = POLLIN },
+	};
 
-	poll(&fd, 1, timeout_ms);
+	poll(fds, 2, timeout_ms);
 	if (s->launch)
 		mp_launch__poll(s->launch);
 }
@@ -394,6 +430,15 @@ static void notice_ends(struct mp_session *s)
 	}
 }
 
+/* Its stacks end there until then; that cannot wait for the next look at its allocators. */
+static void look_at_new_code(struct mp_session *s, struct process *p)
+{
+	struct mp_err err;
+
+	p->new_code = false;
+	mp_unwinder__look(s->unwinder, p->pid, &err);
+}
+
 int mp_session__poll(struct mp_session *s, int timeout_ms, struct mp_err *err)
 {
 	uint64_t now;
@@ -404,6 +449,9 @@ int mp_session__poll(struct mp_session *s, int timeout_ms, struct mp_err *err)
 	if (n < 0)
 		return mp_fail(err, MP_EXIT_FAILED, -n, "the event stream broke: %s", strerror(-n));
 	notice_ends(s);
+	for (size_t i = 0; i < s->nr; i++)
+		if (s->list[i].new_code && !s->list[i].ended)
+			look_at_new_code(s, &s->list[i]);
 	now = mp_mono_ns();
 	for (size_t i = 0; i < s->nr; i++)
 		if (s->list[i].rescan_ns && s->list[i].rescan_ns <= now)
