@@ -4,8 +4,10 @@
  * (bpf/copy.bpf.h) and unwinds each by libdw, from the objects' own .eh_frame. It shares no code with
  * what it checks.
  *
- * usage: oracle OUT       until SIGTERM; a line a stack: "ID TGID BYTES PC PC ...", innermost first, or
- *                         "ID TGID BYTES PC ... ! why it ends", each PC as dwfl tells it
+ * usage: oracle OUT       until SIGTERM; a line a stack: "ID TGID BEYOND PC PC ...", innermost first, or
+ *                         "ID TGID BEYOND PC ... ! why it ends", each PC as dwfl tells it; BEYOND: 1
+ *                         if it asked for what lies outside of the copy. A newline on stdout
+ *                         when it is ready, and to each SIGUSR1 when it has unwound all there is.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -36,17 +38,19 @@ struct process {
 	Dwfl *dwfl;
 	const struct copy *copy; /* that is being unwound */
 	uint64_t pcs[FRAMES];
-	int nr;
+	int nr, beyond;
 };
 
 static struct process processes[PROCESSES];
 static FILE *out;
-static volatile sig_atomic_t over;
+static volatile sig_atomic_t over, asked;
 
 static void on_signal(int number)
 {
-	(void)number;
-	over = 1;
+	if (number == SIGUSR1)
+		asked = 1;
+	else
+		over = 1;
 }
 
 static pid_t next_thread(Dwfl *dwfl, void *arg, void **thread_arg)
@@ -62,11 +66,14 @@ static pid_t next_thread(Dwfl *dwfl, void *arg, void **thread_arg)
 
 static bool read_word(Dwfl *dwfl, Dwarf_Addr addr, Dwarf_Word *word, void *arg)
 {
-	const struct copy *c = ((struct process *)arg)->copy;
+	struct process *p = arg;
+	const struct copy *c = p->copy;
 
 	(void)dwfl;
-	if (addr < c->rsp || addr - c->rsp > c->bytes || c->bytes - (addr - c->rsp) < 8)
+	if (addr < c->rsp || addr - c->rsp > c->bytes || c->bytes - (addr - c->rsp) < 8) {
+		p->beyond = 1;
 		return false;
+	}
 	memcpy(word, c->stack + (addr - c->rsp), 8);
 	for (int i = 0; i < 8; i++)
 		if (c->replaced[i].slot == addr)
@@ -151,11 +158,11 @@ static int unwind(struct process *p)
 {
 	int rc;
 
-	p->nr = 0;
+	p->nr = p->beyond = 0;
 	rc = dwfl_getthread_frames(p->dwfl, p->pid, on_frame, p);
 	if (rc && p->nr && !dwfl_addrmodule(p->dwfl, p->pcs[p->nr - 1])) {
 		report(p);
-		p->nr = 0;
+		p->nr = p->beyond = 0;
 		rc = dwfl_getthread_frames(p->dwfl, p->pid, on_frame, p);
 	}
 	return rc;
@@ -172,7 +179,7 @@ static int on_copy(void *ctx, void *data, size_t size)
 		return 0;
 	p->copy = c;
 	rc = unwind(p);
-	fprintf(out, "%u %u %u", c->id, c->tgid, c->bytes);
+	fprintf(out, "%u %u %d", c->id, c->tgid, p->beyond);
 	for (int i = 0; i < p->nr; i++)
 		fprintf(out, " %lx", p->pcs[i]);
 	fprintf(out, rc ? " ! %s\n" : "\n", dwfl_errmsg(-1));
@@ -205,6 +212,15 @@ static struct ring_buffer *open_ring(struct ring_buffer *old)
 	return ring_buffer__new(bpf_map_get_fd_by_id(found), on_copy, NULL, NULL);
 }
 
+static void answer(struct ring_buffer *ring)
+{
+	asked = 0;
+	if (ring)
+		ring_buffer__consume(ring);
+	if (write(STDOUT_FILENO, "\n", 1) != 1)
+		over = 1;
+}
+
 int main(int argc, char **argv)
 {
 	struct ring_buffer *ring = NULL;
@@ -214,6 +230,8 @@ int main(int argc, char **argv)
 	if (!out)
 		return 2;
 	signal(SIGTERM, on_signal);
+	signal(SIGUSR1, on_signal);
+	answer(NULL);
 	/* the tool loads its programs more than once, until one set of them suits the kernel */
 	while (!over) {
 		if (!some)
@@ -222,6 +240,8 @@ int main(int argc, char **argv)
 			some = true;
 		else if (!ring)
 			usleep(5000);
+		if (asked)
+			answer(ring);
 	}
 	if (ring)
 		ring_buffer__consume(ring);

@@ -165,7 +165,17 @@ static int probe_return(void *function)
 	return type < 0 ? -1 : syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
 }
 
-int main(void)
+/* Holds until somebody has written, and then closed, the file of that name. */
+static void wait_for(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char c;
+
+	while (fd >= 0 && read(fd, &c, 1) > 0)
+		;
+}
+
+int main(int argc, char **argv)
 {
 	if (probe_return((void *)tailed) < 0) {
 		perror("a uretprobe of our own");
@@ -178,5 +188,7 @@ int main(void)
 		by_rbp(touch_two, 400);
 		by_rbp(tail, 500);
 	}
+	if (argc > 1)
+		wait_for(argv[1]);
 	return 0;
 }

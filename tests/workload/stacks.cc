@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdexcept>
 #include <unistd.h>
@@ -134,7 +135,17 @@ static void *thread(void *)
 	return nullptr;
 }
 
-int main()
+// Holds until somebody has written, and then closed, the file of that name.
+static void wait_for(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char c;
+
+	while (fd >= 0 && read(fd, &c, 1) > 0)
+		;
+}
+
+int main(int argc, char **argv)
 {
 	pthread_t threads[4];
 
@@ -152,5 +163,7 @@ int main()
 		for (pthread_t &t : threads)
 			pthread_join(t, nullptr);
 	}
+	if (argc > 1)
+		wait_for(argv[1]);
 	return fflush(stdout);
 }
