@@ -38,6 +38,7 @@ int mp_newtask(struct bpf_raw_tracepoint_args *ctx)
 	if (!p || (flags & CLONE_THREAD))
 		return 0;
 	tgid = BPF_CORE_READ(task, tgid);
+	child.layout = p->layout; /* a copy of the same, or the same */
 	if (flags & CLONE_VM) {
 		child.owner = p->owner;
 		child.flags = MP_PROC_VFORK;

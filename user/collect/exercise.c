@@ -69,7 +69,7 @@ int mp_exercise(struct mp_kernel *k, struct mp_err *err)
 		return failed(err, rc);
 	}
 	close(go[0]);
-	rc = mp_kernel_trace(k, pid);
+	rc = mp_kernel_trace(k, pid, 0);
 	if (!rc && write(go[1], "g", 1) != 1)
 		rc = -EPIPE;
 	close(go[1]);

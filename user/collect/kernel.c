@@ -357,9 +357,9 @@ void mp_kernel_close(struct mp_kernel *k)
 	memset(k, 0, sizeof(*k));
 }
 
-int mp_kernel_trace(struct mp_kernel *k, pid_t tgid)
+int mp_kernel_trace(struct mp_kernel *k, pid_t tgid, uint32_t layout)
 {
-	struct mp_proc_val val = { .owner = tgid };
+	struct mp_proc_val val = { .owner = tgid, .layout = layout };
 	uint32_t key = tgid;
 
 	return bpf_map_update_elem(bpf_map__fd(k->skel->maps.procs), &key, &val, BPF_ANY);

@@ -52,8 +52,8 @@ int mp_kernel_open(struct mp_kernel *k, uint32_t ring_bytes, bool follow, enum m
 void mp_kernel_detach(struct mp_kernel *k);
 void mp_kernel_close(struct mp_kernel *k);
 
-/* Events of @tgid's address space are sent from now on. */
-int mp_kernel_trace(struct mp_kernel *k, pid_t tgid);
+/* Events of @tgid's address space are sent from now on; @layout: of mp_unwinder, 0 for no stacks. */
+int mp_kernel_trace(struct mp_kernel *k, pid_t tgid, uint32_t layout);
 /* Its stacks are unwound by this entry of the map "layouts". */
 int mp_kernel_layout(struct mp_kernel *k, pid_t tgid, uint32_t layout);
 /* For kernels without cookies: what the probe at @addr in @tgid is. */

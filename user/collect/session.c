@@ -207,11 +207,16 @@ static int read_pages(struct mp_session *s, pid_t pid, enum mp_source source, st
 	return rc;
 }
 
-/* Probes, then VMAs, then pages: what comes after the reading is seen by the probes. */
+/*
+ * Tables first: making them takes a busy process's time for thousands of faults, which would have no
+ * stack. Then probes, VMAs, pages: what comes after the reading is seen by the probes.
+ */
 static int begin(struct mp_session *s, pid_t pid, bool launched, bool child, struct mp_err *err)
 {
-	int rc = mp_kernel_trace(&s->k, pid);
+	int rc;
 
+	mp_unwinder__look(s->unwinder, pid, err); /* without it there is the direct caller still */
+	rc = mp_kernel_trace(&s->k, pid, mp_unwinder__layout(s->unwinder, pid));
 	if (rc)
 		return mp_fail(err, MP_EXIT_FAILED, -rc, "process %d cannot be traced: %s", pid,
 			       strerror(-rc));
@@ -219,7 +224,8 @@ static int begin(struct mp_session *s, pid_t pid, bool launched, bool child, str
 	if (rc)
 		return mp_fail(err, MP_EXIT_FAILED, -rc,
 			       "process %d ended while it was being attached to", pid);
-	mp_unwinder__look(s->unwinder, pid, err); /* without it there is the direct caller still */
+	if (!launched) /* what it has mapped in the meantime */
+		mp_unwinder__look(s->unwinder, pid, err);
 	if (!s->opts.no_alloc_probes)
 		rc = mp_probes__attach(s->probes, pid, mp_stream_emit, s->stream, err);
 	if (rc == -ENOENT && child)

@@ -322,7 +322,7 @@ static int describe_all(struct mp_unwinder *u, pid_t pid, const struct mp_maps *
 }
 
 /* The layout @pid has, or a free one. */
-static uint32_t layout_of(struct mp_unwinder *u, pid_t pid)
+static uint32_t layout_of(const struct mp_unwinder *u, pid_t pid)
 {
 	uint32_t spare = 0;
 
@@ -353,6 +353,8 @@ int mp_unwinder__look(struct mp_unwinder *u, pid_t pid, struct mp_err *err)
 			     next.codes, next.codes[0].start + 1);
 	if (!rc)
 		rc = mp_kernel_layout(u->k, pid, index);
+	if (rc == -ENOENT) /* not traced yet */
+		rc = 0;
 	drop(u, rc ? &next : &u->layouts[index]);
 	if (!rc)
 		u->layouts[index] = next;
@@ -360,6 +362,13 @@ int mp_unwinder__look(struct mp_unwinder *u, pid_t pid, struct mp_err *err)
 	return rc ? mp_fail(err, MP_EXIT_FAILED, -rc, "stacks of process %d are not unwound: %s",
 			    pid, strerror(-rc))
 		  : 0;
+}
+
+uint32_t mp_unwinder__layout(const struct mp_unwinder *u, pid_t pid)
+{
+	uint32_t index = layout_of(u, pid);
+
+	return u->layouts[index].pid == pid ? index : 0;
 }
 
 bool mp_unwinder__knows(const struct mp_unwinder *u, pid_t pid, uint64_t addr)

@@ -26,6 +26,8 @@ void mp_unwinder__free(struct mp_unwinder *u);
  * what held before goes on.
  */
 int mp_unwinder__look(struct mp_unwinder *u, pid_t pid, struct mp_err *err);
+/* What the kernel side is to be told when it begins to trace @pid; 0: its stacks are not unwound. */
+uint32_t mp_unwinder__layout(const struct mp_unwinder *u, pid_t pid);
 /* Was @addr executable when @pid was last looked at? */
 bool mp_unwinder__knows(const struct mp_unwinder *u, pid_t pid, uint64_t addr);
 /* @pid is gone, or its address space is. */
