@@ -52,6 +52,7 @@ struct mp_proc_val {
 #define MP_UNWIND_LAYOUTS    4096 /* address spaces with executable mappings of their own */
 #define MP_UNWIND_TEXT_STEPS 13   /* halvings: up to 8191 executable mappings in one */
 #define MP_STACKS            (1 << 17)
+#define MP_STACK_IDS         1024 /* put into the queue by one run of mp_fill_stack_ids */
 #define MP_STACK_FRAMES      128
 #define MP_UNWIND_MAP_FLAGS  (0x400 | 0x1000) /* BPF_F_MMAPABLE | BPF_F_INNER_MAP */
 

@@ -357,11 +357,56 @@ void mp_kernel_close(struct mp_kernel *k)
 	memset(k, 0, sizeof(*k));
 }
 
+/*
+ * Whether a run that the kernel skipped is a loss. Of those not named here there either are more than
+ * one, and what one misses another gets (bpf/page.bpf.c, bpf/hooks.bpf.c), or they add a detail that is
+ * then told as not known (a slow path at worst as none); and what an interrupt allocates is no page of
+ * a fault.
+ */
+static bool is_missed(const struct mp_kernel *k, const struct bpf_program *prog)
+{
+	const struct bpf_program *needed[] = {
+		k->skel->progs.mp_alloc_ent,  k->skel->progs.mp_alloc_ret,
+		k->skel->progs.mp_free_ent,   k->skel->progs.mp_map_ent,
+		k->skel->progs.mp_fault_user, k->skel->progs.mp_fault_kernel,
+		k->skel->progs.mp_fault_min,  k->skel->progs.mp_fault_maj,
+		k->skel->progs.mp_hmf_kent,   k->skel->progs.mp_hmf_kret,
+		k->skel->progs.mp_sys_enter,  sys_exit_program(k),
+		k->skel->progs.mp_newtask,    k->skel->progs.mp_exec,
+		k->skel->progs.mp_exit,
+	};
+
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+		if (prog == needed[i])
+			return true;
+	return false;
+}
+
+static uint64_t runs_skipped(const struct mp_kernel *k)
+{
+	struct bpf_program *prog;
+	uint64_t sum = 0;
+
+	bpf_object__for_each_program(prog, k->skel->obj)
+	{
+		struct bpf_prog_info info = {};
+		uint32_t len = sizeof(info);
+
+		if (bpf_program__fd(prog) >= 0 && is_missed(k, prog) &&
+		    !bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len))
+			sum += info.recursion_misses;
+	}
+	return sum;
+}
+
 int mp_kernel_trace(struct mp_kernel *k, pid_t tgid, uint32_t layout)
 {
 	struct mp_proc_val val = { .owner = tgid, .layout = layout };
 	uint32_t key = tgid;
 
+	if (!k->tracing) /* until now they ran for nobody */
+		k->skipped_before = runs_skipped(k);
+	k->tracing = true;
 	return bpf_map_update_elem(bpf_map__fd(k->skel->maps.procs), &key, &val, BPF_ANY);
 }
 
@@ -421,31 +466,6 @@ static uint64_t dropped_for(struct mp_kernel *k, enum mp_drop reason)
 	return sum;
 }
 
-/*
- * Whether a run that the kernel skipped is a loss. Of those not named here there either are more than
- * one, and what one misses another gets (bpf/page.bpf.c, bpf/hooks.bpf.c), or they add a detail that is
- * then told as not known (a slow path at worst as none); and what an interrupt allocates is no page of
- * a fault.
- */
-static bool is_missed(const struct mp_kernel *k, const struct bpf_program *prog)
-{
-	const struct bpf_program *needed[] = {
-		k->skel->progs.mp_alloc_ent,  k->skel->progs.mp_alloc_ret,
-		k->skel->progs.mp_free_ent,   k->skel->progs.mp_map_ent,
-		k->skel->progs.mp_fault_user, k->skel->progs.mp_fault_kernel,
-		k->skel->progs.mp_fault_min,  k->skel->progs.mp_fault_maj,
-		k->skel->progs.mp_hmf_kent,   k->skel->progs.mp_hmf_kret,
-		k->skel->progs.mp_sys_enter,  sys_exit_program(k),
-		k->skel->progs.mp_newtask,    k->skel->progs.mp_exec,
-		k->skel->progs.mp_exit,
-	};
-
-	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
-		if (prog == needed[i])
-			return true;
-	return false;
-}
-
 void mp_kernel_drops(struct mp_kernel *k, uint64_t dropped[MP_DROP_MAX])
 {
 	for (uint32_t i = 0; i < MP_DROP_MAX; i++)
@@ -454,17 +474,6 @@ void mp_kernel_drops(struct mp_kernel *k, uint64_t dropped[MP_DROP_MAX])
 
 void mp_kernel_loss(struct mp_kernel *k, uint64_t dropped[MP_DROP_MAX], uint64_t *skipped)
 {
-	struct bpf_program *prog;
-
 	mp_kernel_drops(k, dropped);
-	*skipped = 0;
-	bpf_object__for_each_program(prog, k->skel->obj)
-	{
-		struct bpf_prog_info info = {};
-		uint32_t len = sizeof(info);
-
-		if (bpf_program__fd(prog) >= 0 && is_missed(k, prog) &&
-		    !bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len))
-			*skipped += info.recursion_misses;
-	}
+	*skipped = runs_skipped(k) - k->skipped_before;
 }

@@ -30,6 +30,8 @@ struct mp_kernel {
 	size_t counts_bytes;
 	struct bpf_link **links;
 	size_t nr_links;
+	bool tracing;            /* some process is traced */
+	uint64_t skipped_before; /* runs of programs that were skipped before that */
 };
 
 /* A stage of DESIGN section 5: what is asked for, what is there, what the gap costs. */
@@ -65,7 +67,7 @@ int mp_kernel_texts(struct mp_kernel *k, pid_t tgid, const struct mp_texts *text
 /* The pages of @ev (MP_EV_PAGES read from pagemap) are a traced process's: tell when they are freed. */
 void mp_kernel_own(struct mp_kernel *k, const struct mp_ev_pages *ev);
 
-/* Running totals; the first is cheap. */
+/* Running totals since the first mp_kernel_trace; the first is cheap. */
 void mp_kernel_drops(struct mp_kernel *k, uint64_t dropped[MP_DROP_MAX]);
 void mp_kernel_loss(struct mp_kernel *k, uint64_t dropped[MP_DROP_MAX], uint64_t *skipped);
 uint64_t mp_kernel_hits(struct mp_kernel *k, uint32_t which);

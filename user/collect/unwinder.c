@@ -52,11 +52,16 @@ struct mp_unwinder {
 /* Ids are taken by the programs, never given back: a stack stays what it was told to be. */
 static int fill_ids(struct mp_kernel *k)
 {
-	int fd = bpf_map__fd(k->skel->maps.stack_ids);
+	int fd = bpf_program__fd(k->skel->progs.mp_fill_stack_ids);
 
-	for (uint32_t id = 1; id <= MP_STACKS; id++)
-		if (bpf_map_update_elem(fd, NULL, &id, BPF_ANY))
-			return -errno;
+	for (uint64_t first = 1; first < MP_STACKS; first += MP_STACK_IDS) {
+		LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &first,
+			    .ctx_size_in = sizeof(first));
+		int rc = bpf_prog_test_run_opts(fd, &opts);
+
+		if (rc || opts.retval)
+			return rc ? rc : -ENOMEM;
+	}
 	return 0;
 }
 
