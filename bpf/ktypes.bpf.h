@@ -72,7 +72,12 @@ struct uprobe_task {
 	struct return_instance *return_instances;
 };
 
+struct thread_info {
+	unsigned int status;
+};
+
 struct task_struct {
+	struct thread_info thread_info;
 	struct uprobe_task *utask;
 	struct mm_struct *mm;
 	struct signal_struct *signal;

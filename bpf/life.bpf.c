@@ -203,6 +203,13 @@ int mp_exit(struct bpf_raw_tracepoint_args *ctx)
 	return thread_exit((void *)ctx->args[0]);
 }
 
+/* Programs on tracepoints can be preempted since 7.0, and are then skipped for others on that CPU. */
+SEC("raw_tp/sched_process_exit")
+int mp_exit_2(struct bpf_raw_tracepoint_args *ctx)
+{
+	return thread_exit((void *)ctx->args[0]);
+}
+
 /* Where that tracepoint comes too late; called by exit_mm() before the address space is let go. */
 SEC("?fentry/exit_mm_release")
 int mp_exit_ent(u64 *ctx)

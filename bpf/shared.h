@@ -27,6 +27,7 @@ struct mp_settings {
 	/* helpers this kernel has (5.10 has none of them) */
 	__u32 has_cookie, has_user_regs, has_loop;
 	__u32 thread_size; /* of the kernel stack; used without has_user_regs */
+	__u32 preemptible; /* programs of system calls can lose the CPU to others of the same (7.x) */
 	__u32 never;       /* 0, which only the verifier may know */
 };
 
@@ -52,7 +53,7 @@ struct mp_proc_val {
 #define MP_UNWIND_LAYOUTS    4096 /* address spaces with executable mappings of their own */
 #define MP_UNWIND_TEXT_STEPS 13   /* halvings: up to 8191 executable mappings in one */
 #define MP_STACKS            (1 << 17)
-#define MP_STACK_IDS         1024 /* put into the queue by one run of mp_fill_stack_ids */
+#define MP_STACK_IDS         1024 /* put into the queue by one run of mp_fill_ids */
 #define MP_STACK_FRAMES      128
 #define MP_UNWIND_MAP_FLAGS  (0x400 | 0x1000) /* BPF_F_MMAPABLE | BPF_F_INNER_MAP */
 
@@ -156,7 +157,10 @@ struct mp_thread {
 	struct mp_page_alloc allocs[MP_FAULT_ALLOCS];
 
 	__u64 enter_ns; /* of the memory system call under way */
-	__u64 args[6];
+	__u64 args[5];
+	__u64 enter_nr;
+	__s64 ret; /* of the last one that ended */
+	__u64 brk; /* the last that brk told */
 	__u64 old_brk;
 	__u64 walk[2]; /* ranges to be read at the exit, and how many pages: 0 none */
 	__u64 walk_pages[2];
@@ -180,6 +184,12 @@ struct mp_question {
 	__u64 pfn;
 	__u64 nr_pages;
 	__u64 page[MP_QUESTION_PAGES];
+};
+
+/* bpf/question/preempt.bpf.c */
+struct mp_preempt {
+	__u32 tgid; /* asked */
+	__u32 possible;
 };
 
 #endif

@@ -9,7 +9,7 @@ char LICENSE[] SEC("license") = "GPL";
  * system calls, some seconds where the machine is emulated.
  */
 SEC("raw_tp")
-int mp_fill_stack_ids(struct bpf_raw_tracepoint_args *ctx)
+int mp_fill_ids(struct bpf_raw_tracepoint_args *ctx)
 {
 	u32 first = ctx->args[0];
 

@@ -4,8 +4,8 @@
  * was asked at the entry, what came of it at the exit, and, where the kernel itself filled a range
  * (MAP_POPULATE, mlock), what the page table holds now.
  */
+#include "range.bpf.h"
 #include "unwind.bpf.h"
-#include "walk.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -25,6 +25,7 @@ enum {
 	NR_mlock2 = 325,
 };
 
+#define TS_COMPAT           2 /* arch/x86/include/asm/thread_info.h: by int 0x80 or of 32 bits */
 #define PROT_EXEC           4
 #define MAP_LOCKED          0x2000
 #define MAP_POPULATE        0x8000
@@ -110,35 +111,6 @@ static __always_inline void note_edges(struct mp_thread *t)
 	note_edge(t, 1, end - MP_PAGE_SIZE, start, end);
 }
 
-SEC("tp")
-int mp_sys_enter(struct sys_enter *ctx)
-{
-	struct mp_proc_val *p = mp_current();
-	struct mp_regs *regs;
-	struct mp_thread *t;
-
-	if (!p)
-		return 0;
-	t = mp_thread_make();
-	if (!t)
-		return 0;
-	regs = mp_user_regs();
-	bpf_probe_read_kernel(&t->args[0], 8, &regs->rdi);
-	bpf_probe_read_kernel(&t->args[1], 8, &regs->rsi);
-	bpf_probe_read_kernel(&t->args[2], 8, &regs->rdx);
-	bpf_probe_read_kernel(&t->args[3], 8, &regs->r10);
-	bpf_probe_read_kernel(&t->args[4], 8, &regs->r8);
-	if ((u32)ctx->nr == NR_brk)
-		t->old_brk = BPF_CORE_READ(current_mm(), brk);
-	t->walk_pages[0] = t->walk_pages[1] = 0;
-	if ((u32)ctx->nr == NR_madvise)
-		note_edges(t);
-	t->hooked = 0;
-	mp_learn_space(p);
-	t->enter_ns = bpf_ktime_get_ns();
-	return 0;
-}
-
 static __always_inline u8 op_of(u32 nr)
 {
 	switch (nr) {
@@ -167,6 +139,100 @@ static __always_inline u8 op_of(u32 nr)
 		return MP_OP_SHMDT;
 	}
 	return 0;
+}
+
+static __always_inline int sys_enter(struct mp_proc_val *p, struct mp_thread *t, u64 args[5],
+				     u64 nr)
+{
+	for (int i = 0; i < 5; i++)
+		t->args[i] = args[i];
+	t->enter_nr = nr;
+	if (nr == NR_brk)
+		t->old_brk = BPF_CORE_READ(current_mm(), brk);
+	t->walk_pages[0] = t->walk_pages[1] = 0;
+	if (nr == NR_madvise)
+		note_edges(t);
+	t->hooked = 0;
+	mp_learn_space(p);
+	t->enter_ns = bpf_ktime_get_ns();
+	return 0;
+}
+
+static __always_inline void read_args(u64 args[5])
+{
+	struct mp_regs *regs = mp_user_regs();
+
+	bpf_probe_read_kernel(&args[0], 8, &regs->rdi);
+	bpf_probe_read_kernel(&args[1], 8, &regs->rsi);
+	bpf_probe_read_kernel(&args[2], 8, &regs->rdx);
+	bpf_probe_read_kernel(&args[3], 8, &regs->r10);
+	bpf_probe_read_kernel(&args[4], 8, &regs->r8);
+}
+
+SEC("?tp")
+int mp_sys_enter(struct sys_enter *ctx)
+{
+	struct mp_proc_val *p = mp_current();
+	struct mp_thread *t = p ? mp_thread_make() : NULL;
+	u64 args[5] = {};
+
+	if (!t)
+		return 0;
+	read_args(args);
+	return sys_enter(p, t, args, (u32)ctx->nr);
+}
+
+/*
+ * Where a program of a system call's own tracepoint can lose the CPU (7.x), none of a perf event or
+ * kprobe runs there until it is done, whoever's: the kernel takes it for a recursion. There, programs
+ * of the tracepoint of all calls are used, which have a guard each: three, that one may miss what the
+ * two others have lost the CPU in. They find out whether they are needed.
+ */
+static __always_inline bool is_compat(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	return BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
+}
+
+/* Whether the call that @t holds has these arguments. */
+static __always_inline bool is_same_call(struct mp_thread *t, u64 args[5], u64 nr)
+{
+	u64 differ = t->enter_nr ^ nr;
+
+	for (int i = 0; i < 5; i++)
+		differ |= args[i] ^ t->args[i];
+	return !differ;
+}
+
+static __always_inline int any_enter(u64 nr)
+{
+	struct mp_proc_val *p = op_of(nr) ? mp_current() : NULL;
+	struct mp_thread *t = p && !is_compat() ? mp_thread_make() : NULL;
+	u64 args[5] = {};
+
+	if (!t)
+		return 0;
+	read_args(args);
+	return t->enter_ns && is_same_call(t, args, nr) ? 0 : sys_enter(p, t, args, nr);
+}
+
+SEC("?raw_tp/sys_enter")
+int mp_any_enter(struct bpf_raw_tracepoint_args *ctx)
+{
+	return any_enter(ctx->args[1]);
+}
+
+SEC("?raw_tp/sys_enter")
+int mp_any_enter_2(struct bpf_raw_tracepoint_args *ctx)
+{
+	return any_enter(ctx->args[1]);
+}
+
+SEC("?raw_tp/sys_enter")
+int mp_any_enter_3(struct bpf_raw_tracepoint_args *ctx)
+{
+	return any_enter(ctx->args[1]);
 }
 
 static __always_inline void fill_args(struct mp_ev_range *ev, struct mp_thread *t)
@@ -229,129 +295,6 @@ static __always_inline void fill_caller(struct mp_ev_range *ev, struct mp_proc_v
 	ev->stack = mp_stack_of_user(p);
 }
 
-/* ---- range walk ----------------------------------------------------------------------------- */
-
-struct walk_ctx {
-	struct mm_struct *mm;
-	u64 addr, end;
-	u64 caller;
-	u32 owner;
-};
-
-static __always_inline struct mp_ev_pages *begin_pages(struct walk_ctx *w, u32 nr, u32 entries)
-{
-	/* one size for all: a reservation must be of constant size */
-	struct mp_ev_pages *ev = entries == 1 ? mp_reserve(sizeof(*ev) + 8)
-					      : mp_reserve(sizeof(*ev) + 8 * MP_PAGES_MAX);
-
-	if (!ev)
-		return NULL;
-	mp_head(&ev->h, MP_EV_PAGES, sizeof(*ev) + 8 * entries, w->owner);
-	ev->addr = w->addr;
-	ev->begin_ns = ev->h.ts_ns;
-	ev->nr = nr;
-	ev->source = MP_SRC_POPULATE;
-	ev->contig = entries == 1;
-	ev->order = 0;
-	ev->pad = 0;
-	ev->caller = w->caller;
-	return ev;
-}
-
-static __always_inline void walk_huge(struct walk_ctx *w, u64 pmd)
-{
-	u64 first = w->addr >> MP_PAGE_SHIFT & 511, nr = 512 - first;
-	u64 pfn = (pte_pfn(pmd) & ~511ULL) + first, kind = mp_page_kind(pmd, pfn);
-	struct mp_ev_pages *ev;
-
-	if (nr > (w->end - w->addr) >> MP_PAGE_SHIFT)
-		nr = (w->end - w->addr) >> MP_PAGE_SHIFT;
-	if (kind) {
-		ev = begin_pages(w, nr, 1);
-		if (ev) {
-			ev->order = 9;
-			ev->entries[0] = pfn | kind | MP_PAGE_PRESENT | MP_PAGE_HUGE;
-			mp_send(ev);
-		}
-		if (kind == MP_PAGE_ANON)
-			mp_own_huge(pfn & ~511ULL);
-	}
-	w->addr += nr << MP_PAGE_SHIFT;
-}
-
-/*
- * The MP_EV_PAGES entry for a page-table entry. A function of its own, not static, so that the
- * verifier looks at it once and not for each of 64 entries.
- */
-__noinline u64 mp_entry_of(u64 pte, u32 wanted)
-{
-	u64 pfn = pte_pfn(pte), kind;
-
-	if (!wanted || !pte_present(pte))
-		return 0;
-	kind = mp_page_kind(pte, pfn);
-	if (kind == MP_PAGE_ANON) {
-		mp_own(pfn);
-		kind |= MP_PAGE_ORDERED | (u64)mp_folio_order(pfn) << MP_PAGE_ORDER_SHIFT;
-	}
-	return kind ? pfn | kind | MP_PAGE_PRESENT : 0;
-}
-
-/* Up to 64 entries of one page table in one read. */
-static __always_inline void walk_table(struct walk_ctx *w, u64 pmd)
-{
-	u64 first = w->addr >> MP_PAGE_SHIFT & 511, nr = 64 - (first & 63);
-	u64 at = mp_set.page_offset + (pmd & PTE_PFN_MASK) + first * 8;
-	struct mp_ev_pages *ev;
-	u64 any = 0;
-
-	if (nr > (w->end - w->addr) >> MP_PAGE_SHIFT)
-		nr = (w->end - w->addr) >> MP_PAGE_SHIFT;
-	ev = begin_pages(w, nr, MP_PAGES_MAX);
-	if (!ev) {
-		w->addr += nr << MP_PAGE_SHIFT;
-		return;
-	}
-	if (bpf_probe_read_kernel(ev->entries, 8 * MP_PAGES_MAX, (void *)at)) {
-		mp_drop(MP_DROP_WALK);
-		bpf_ringbuf_discard(ev, BPF_RB_NO_WAKEUP);
-		w->addr += nr << MP_PAGE_SHIFT;
-		return;
-	}
-	for (u32 i = 0; i < MP_PAGES_MAX; i++) {
-		ev->entries[i] = mp_entry_of(ev->entries[i], i < nr);
-		any |= ev->entries[i];
-	}
-	if (any)
-		mp_send(ev);
-	else
-		bpf_ringbuf_discard(ev, BPF_RB_NO_WAKEUP);
-	w->addr += nr << MP_PAGE_SHIFT;
-}
-
-static long walk_step(u32 i, void *data)
-{
-	struct walk_ctx *w = data;
-	struct mp_leaf leaf;
-	u64 size;
-
-	if (w->addr >= w->end)
-		return 1;
-	if (mp_walk(w->mm, w->addr, true, &leaf)) {
-		mp_drop(MP_DROP_WALK);
-		return 1;
-	}
-	if (leaf.val && leaf.shift == 21 && (leaf.val & PTE_PSE)) {
-		walk_huge(w, leaf.val);
-	} else if (leaf.val && leaf.shift == 21) {
-		walk_table(w, leaf.val);
-	} else {
-		size = 1ULL << (leaf.val ? leaf.shift : leaf.none_shift);
-		w->addr = (w->addr & ~(size - 1)) + size;
-	}
-	return 0;
-}
-
 static __always_inline bool filled_by_kernel(struct mp_ev_range *ev)
 {
 	u64 locked = BPF_CORE_READ(current_mm(), locked_vm);
@@ -407,6 +350,26 @@ static __always_inline void count_stand_in(const struct mp_ev_range *ev)
 		mp_hit(MP_HIT_MMAP);
 }
 
+/*
+ * At an exit: the entry was skipped, and this is not the exit of the call before, which one of the
+ * other programs has seen. The arguments are still there.
+ */
+static __always_inline bool entered_unseen(struct mp_proc_val *p, struct mp_thread *t, u64 nr,
+					   s64 ret)
+{
+	u64 args[5] = {};
+
+	if (!mp_set.preemptible)
+		return false;
+	read_args(args);
+	if (is_same_call(t, args, nr) && t->ret == ret)
+		return false;
+	sys_enter(p, t, args, nr);
+	if (nr == NR_brk)
+		t->old_brk = t->brk;
+	return true;
+}
+
 /* The call's event; the thread if there is something to be read now. */
 static __always_inline struct mp_thread *sys_exit(u32 nr, s64 ret)
 {
@@ -417,7 +380,7 @@ static __always_inline struct mp_thread *sys_exit(u32 nr, s64 ret)
 	if (!p)
 		return NULL;
 	t = mp_thread_get();
-	if (!t || !t->enter_ns)
+	if (!t || !(t->enter_ns || entered_unseen(p, t, nr, ret)))
 		return NULL;
 	__builtin_memset(&out, 0, sizeof(out));
 	out.op = op_of(nr);
@@ -426,6 +389,9 @@ static __always_inline struct mp_thread *sys_exit(u32 nr, s64 ret)
 	out.hooked = t->hooked;
 	t->enter_ns = 0;
 	t->hooked = 0;
+	t->ret = ret;
+	if (out.op == MP_OP_BRK)
+		t->brk = ret;
 	fill_args(&out, t);
 	fill_caller(&out, p, t);
 	count_stand_in(&out);
@@ -460,17 +426,10 @@ static __always_inline struct walk_ctx walk_of(struct mp_thread *t, u32 i)
 	};
 }
 
-SEC("tp")
-int mp_sys_exit(struct sys_exit *ctx)
+static __always_inline int walk_filled(struct mp_thread *t)
 {
-	struct mp_thread *t;
 	struct walk_ctx w;
-	s64 ret = ctx->ret;
-	u32 nr = ctx->nr;
 
-	barrier_var(ret); /* the context may only be read at fixed offsets: read once, here */
-	barrier_var(nr);
-	t = sys_exit(nr, ret);
 	if (!t)
 		return 0;
 	w = walk_of(t, 0);
@@ -480,6 +439,44 @@ int mp_sys_exit(struct sys_exit *ctx)
 	w = walk_of(t, 1);
 	bpf_loop(t->walk_pages[1] / 32 + 16, walk_step, &w, 0);
 	return 0;
+}
+
+SEC("?tp")
+int mp_sys_exit(struct sys_exit *ctx)
+{
+	s64 ret = ctx->ret;
+	u32 nr = ctx->nr;
+
+	barrier_var(ret); /* the context may only be read at fixed offsets: read once, here */
+	barrier_var(nr);
+	return walk_filled(sys_exit(nr, ret));
+}
+
+/* The first that comes takes enter_ns away. */
+static __always_inline int any_exit(struct mp_regs *regs, s64 ret)
+{
+	u64 nr = 0;
+
+	bpf_probe_read_kernel(&nr, 8, &regs->orig_rax);
+	return op_of(nr) && !is_compat() ? walk_filled(sys_exit(nr, ret)) : 0;
+}
+
+SEC("?raw_tp/sys_exit")
+int mp_any_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	return any_exit((void *)ctx->args[0], ctx->args[1]);
+}
+
+SEC("?raw_tp/sys_exit")
+int mp_any_exit_2(struct bpf_raw_tracepoint_args *ctx)
+{
+	return any_exit((void *)ctx->args[0], ctx->args[1]);
+}
+
+SEC("?raw_tp/sys_exit")
+int mp_any_exit_3(struct bpf_raw_tracepoint_args *ctx)
+{
+	return any_exit((void *)ctx->args[0], ctx->args[1]);
 }
 
 /*

@@ -405,7 +405,8 @@ static const struct mp_report losses = {
 			       [MP_DROP_WALK] = 114,
 			       [MP_DROP_FAULT_START] = 115,
 			       [MP_DROP_STACK] = 107,
-			       [MP_DROP_NO_ENTRY] = 116 } },
+			       [MP_DROP_NO_ENTRY] = 116,
+			       [MP_DROP_SYSCALL] = 118 } },
 	.cost = UNMEASURED,
 };
 

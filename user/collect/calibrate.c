@@ -13,6 +13,7 @@
 #include "../bpf/event.h"
 #include "collect/pagemap.h"
 #include "question/calibrate.skel.h"
+#include "question/preempt.skel.h"
 
 #define GIB (1ULL << 30)
 
@@ -255,6 +256,25 @@ static int find_vmemmap(struct calibrate_bpf *skel, struct mp_settings *set)
 	return -ENOENT;
 }
 
+/* Where it cannot be asked the answer is no: what is skipped then is counted. */
+static uint32_t find_preemption(void)
+{
+	struct preempt_bpf *skel = preempt_bpf__open_and_load();
+	struct mp_preempt p = { .tgid = getpid() };
+	struct bpf_link *link;
+	uint32_t zero = 0;
+
+	if (!skel)
+		return 0;
+	link = bpf_program__attach(skel->progs.mp_ask_preempt);
+	bpf_map_update_elem(bpf_map__fd(skel->maps.answer), &zero, &p, BPF_ANY);
+	getppid();
+	bpf_map_lookup_elem(bpf_map__fd(skel->maps.answer), &zero, &p);
+	bpf_link__destroy(link);
+	preempt_bpf__destroy(skel);
+	return p.possible;
+}
+
 static int find_zero_page(struct mp_settings *set)
 {
 	volatile char *mem =
@@ -314,6 +334,7 @@ int mp_calibrate(struct mp_settings *set, struct mp_err *err)
 			       "needed, and kernel.lockdown must not be \"confidentiality\"",
 			       strerror(errno));
 	rc = find_all(skel, set, page, err);
+	set->preemptible = find_preemption();
 	calibrate_bpf__destroy(skel);
 	return rc;
 }

@@ -120,18 +120,59 @@ static int attach_raw(struct mp_kernel *k, struct bpf_program *const *progs, siz
 	return 0;
 }
 
+/*
+ * Whether the kernel takes the CPU from a task in the middle of a BPF program: with preemption "full"
+ * or "lazy", which is told in brackets here. Where it is not told it is assumed.
+ */
+static bool may_preempt(void)
+{
+	FILE *f = fopen("/sys/kernel/debug/sched/preempt", "re");
+	char text[128] = "";
+
+	if (!f)
+		return true;
+	if (!fgets(text, sizeof(text), f))
+		text[0] = 0;
+	fclose(f);
+	return !strstr(text, "(none)") && !strstr(text, "(voluntary)");
+}
+
+/* For system calls where the programs of their own tracepoints can be skipped (bpf/vma.bpf.c). */
+#define NR_ANY 6
+static void any_call_programs(const struct mp_kernel *k, struct bpf_program *progs[NR_ANY])
+{
+	progs[0] = k->skel->progs.mp_any_enter;
+	progs[1] = k->skel->progs.mp_any_enter_2;
+	progs[2] = k->skel->progs.mp_any_enter_3;
+	progs[3] = k->skel->progs.mp_any_exit;
+	progs[4] = k->skel->progs.mp_any_exit_2;
+	progs[5] = k->skel->progs.mp_any_exit_3;
+}
+
+static int attach_syscalls(struct mp_kernel *k, struct mp_err *err)
+{
+	struct bpf_program *any[NR_ANY];
+	int rc = 0;
+
+	any_call_programs(k, any);
+	if (k->set.preemptible)
+		return attach_raw(k, any, NR_ANY, err);
+	for (size_t i = 0; !rc && i < NR_SYSCALLS; i++)
+		rc = attach_syscall(k, syscalls[i], err);
+	return rc;
+}
+
 static int attach_common(struct mp_kernel *k, struct mp_err *err)
 {
 	struct bpf_program *progs[] = {
 		k->skel->progs.mp_newtask,     k->skel->progs.mp_exec,
-		k->skel->progs.mp_exit,        k->skel->progs.mp_reaped,
-		k->skel->progs.mp_zone_locked, k->skel->progs.mp_page_alloc,
-		k->skel->progs.mp_page_free,   k->skel->progs.mp_page_free_2,
+		k->skel->progs.mp_exit,        k->skel->progs.mp_exit_2,
+		k->skel->progs.mp_reaped,      k->skel->progs.mp_zone_locked,
+		k->skel->progs.mp_page_alloc,  k->skel->progs.mp_page_free,
+		k->skel->progs.mp_page_free_2,
 	};
-	int rc = 0;
+	int rc = attach_syscalls(k, err);
 
-	for (size_t i = 0; !rc && i < NR_SYSCALLS; i++)
-		rc = attach_syscall(k, syscalls[i], err);
 	return rc ? rc : attach_raw(k, progs, sizeof(progs) / sizeof(progs[0]), err);
 }
 
@@ -151,23 +192,6 @@ static int attach_ends(struct mp_kernel *k, struct mp_err *err)
 		return mp_fail(err, MP_EXIT_LACKS, -rc,
 			       "the tracepoint of exit_group cannot be used: %s", strerror(-rc));
 	return attach_raw(k, &k->skel->progs.mp_signal, 1, err);
-}
-
-/*
- * Whether the kernel takes the CPU from a task in the middle of a BPF program: with preemption "full"
- * or "lazy", which is told in brackets here. Where it is not told it is assumed.
- */
-static bool may_preempt(void)
-{
-	FILE *f = fopen("/sys/kernel/debug/sched/preempt", "re");
-	char text[128] = "";
-
-	if (!f)
-		return true;
-	if (!fgets(text, sizeof(text), f))
-		text[0] = 0;
-	fclose(f);
-	return !strstr(text, "(none)") && !strstr(text, "(voluntary)");
 }
 
 static int attach_row(struct mp_kernel *k, struct mp_err *err)
@@ -202,6 +226,7 @@ static void choose_uprobes(struct mp_kernel *k)
 
 static int load(struct mp_kernel *k, uint32_t ring_bytes, enum mp_row row, struct mp_err *err)
 {
+	struct bpf_program *any[NR_ANY];
 	int rc;
 
 	k->skel = mallocpath_bpf__open();
@@ -219,7 +244,12 @@ static int load(struct mp_kernel *k, uint32_t ring_bytes, enum mp_row row, struc
 	if (k->set.has_cookie)
 		bpf_map__set_max_entries(k->skel->maps.spots, 1);
 	choose_uprobes(k);
-	bpf_program__set_autoload(k->skel->progs.mp_sys_exit, k->set.has_loop);
+	any_call_programs(k, any);
+	for (size_t i = 0; i < NR_ANY; i++)
+		bpf_program__set_autoload(any[i], k->set.preemptible);
+	bpf_program__set_autoload(k->skel->progs.mp_sys_enter, !k->set.preemptible);
+	bpf_program__set_autoload(k->skel->progs.mp_sys_exit,
+				  k->set.has_loop && !k->set.preemptible);
 	bpf_program__set_autoload(k->skel->progs.mp_sys_exit_old, !k->set.has_loop);
 	bpf_program__set_autoload(k->skel->progs.mp_walk_more, !k->set.has_loop);
 	rc = mallocpath_bpf__load(k->skel);
@@ -337,6 +367,7 @@ int mp_kernel_open(struct mp_kernel *k, uint32_t ring_bytes, bool follow, enum m
 	k->closer = mp_closer__new();
 	rc = mp_calibrate(&k->set, err);
 	k->set.follow = follow;
+	k->set.preemptible &= may_preempt();
 	if (!rc) {
 		rc = -ENOENT;
 		for (enum mp_row r = first; rc && r <= last; r++)
@@ -357,13 +388,23 @@ void mp_kernel_close(struct mp_kernel *k)
 	memset(k, 0, sizeof(*k));
 }
 
+static uint64_t skipped(const struct bpf_program *prog)
+{
+	struct bpf_prog_info info = {};
+	uint32_t len = sizeof(info);
+
+	if (bpf_program__fd(prog) < 0 || bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len))
+		return 0;
+	return info.recursion_misses;
+}
+
 /*
- * Whether a run that the kernel skipped is a loss. Of those not named here there either are more than
- * one, and what one misses another gets (bpf/page.bpf.c, bpf/hooks.bpf.c), or they add a detail that is
- * then told as not known (a slow path at worst as none); and what an interrupt allocates is no page of
- * a fault.
+ * Runs that the kernel skipped and that are a loss. Those of the programs not named here are none:
+ * either there are more of the kind, and what one misses another gets (bpf/page.bpf.c,
+ * bpf/hooks.bpf.c, bpf/vma.bpf.c), or they add a detail that is then told as not known (a slow path at
+ * worst as none); and what an interrupt allocates is no page of a fault.
  */
-static bool is_missed(const struct mp_kernel *k, const struct bpf_program *prog)
+static uint64_t runs_skipped(const struct mp_kernel *k)
 {
 	const struct bpf_program *needed[] = {
 		k->skel->progs.mp_alloc_ent,  k->skel->progs.mp_alloc_ret,
@@ -371,32 +412,17 @@ static bool is_missed(const struct mp_kernel *k, const struct bpf_program *prog)
 		k->skel->progs.mp_fault_user, k->skel->progs.mp_fault_kernel,
 		k->skel->progs.mp_fault_min,  k->skel->progs.mp_fault_maj,
 		k->skel->progs.mp_hmf_kent,   k->skel->progs.mp_hmf_kret,
-		k->skel->progs.mp_sys_enter,  sys_exit_program(k),
 		k->skel->progs.mp_newtask,    k->skel->progs.mp_exec,
-		k->skel->progs.mp_exit,
 	};
+	uint64_t sum = 0,
+		 exits[] = { skipped(k->skel->progs.mp_exit), skipped(k->skel->progs.mp_exit_2) };
 
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
-		if (prog == needed[i])
-			return true;
-	return false;
-}
-
-static uint64_t runs_skipped(const struct mp_kernel *k)
-{
-	struct bpf_program *prog;
-	uint64_t sum = 0;
-
-	bpf_object__for_each_program(prog, k->skel->obj)
-	{
-		struct bpf_prog_info info = {};
-		uint32_t len = sizeof(info);
-
-		if (bpf_program__fd(prog) >= 0 && is_missed(k, prog) &&
-		    !bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len))
-			sum += info.recursion_misses;
-	}
-	return sum;
+		sum += skipped(needed[i]);
+	if (!k->set.preemptible) /* else MP_DROP_SYSCALL */
+		sum += skipped(k->skel->progs.mp_sys_enter) + skipped(sys_exit_program(k));
+	/* an exit is lost if both are skipped: at most so many */
+	return sum + (exits[0] < exits[1] ? exits[0] : exits[1]);
 }
 
 int mp_kernel_trace(struct mp_kernel *k, pid_t tgid, uint32_t layout)

@@ -52,7 +52,7 @@ struct mp_unwinder {
 /* Ids are taken by the programs, never given back: a stack stays what it was told to be. */
 static int fill_ids(struct mp_kernel *k)
 {
-	int fd = bpf_program__fd(k->skel->progs.mp_fill_stack_ids);
+	int fd = bpf_program__fd(k->skel->progs.mp_fill_ids);
 
 	for (uint64_t first = 1; first < MP_STACKS; first += MP_STACK_IDS) {
 		LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &first,

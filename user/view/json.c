@@ -371,6 +371,7 @@ static void loss(struct mp_json *j, const struct mp_loss *l)
 		[MP_DROP_FAULT_START] = "fault_start",
 		[MP_DROP_STACK] = "stack",
 		[MP_DROP_NO_ENTRY] = "no_entry",
+		[MP_DROP_SYSCALL] = "syscall",
 	};
 	size_t i;
 

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the page table holds of a range, as MP_EV_PAGES: steps of a loop whose kind the kernel decides. */
+#ifndef MP_RANGE_BPF_H
+#define MP_RANGE_BPF_H
+
+#include "walk.bpf.h"
+
+struct walk_ctx {
+	struct mm_struct *mm;
+	u64 addr, end;
+	u64 caller;
+	u32 owner;
+};
+
+static __always_inline struct mp_ev_pages *begin_pages(struct walk_ctx *w, u32 nr, u32 entries)
+{
+	/* one size for all: a reservation must be of constant size */
+	struct mp_ev_pages *ev = entries == 1 ? mp_reserve(sizeof(*ev) + 8)
+					      : mp_reserve(sizeof(*ev) + 8 * MP_PAGES_MAX);
+
+	if (!ev)
+		return NULL;
+	mp_head(&ev->h, MP_EV_PAGES, sizeof(*ev) + 8 * entries, w->owner);
+	ev->addr = w->addr;
+	ev->begin_ns = ev->h.ts_ns;
+	ev->nr = nr;
+	ev->source = MP_SRC_POPULATE;
+	ev->contig = entries == 1;
+	ev->order = 0;
+	ev->pad = 0;
+	ev->caller = w->caller;
+	return ev;
+}
+
+static __always_inline void walk_huge(struct walk_ctx *w, u64 pmd)
+{
+	u64 first = w->addr >> MP_PAGE_SHIFT & 511, nr = 512 - first;
+	u64 pfn = (pte_pfn(pmd) & ~511ULL) + first, kind = mp_page_kind(pmd, pfn);
+	struct mp_ev_pages *ev;
+
+	if (nr > (w->end - w->addr) >> MP_PAGE_SHIFT)
+		nr = (w->end - w->addr) >> MP_PAGE_SHIFT;
+	if (kind) {
+		ev = begin_pages(w, nr, 1);
+		if (ev) {
+			ev->order = 9;
+			ev->entries[0] = pfn | kind | MP_PAGE_PRESENT | MP_PAGE_HUGE;
+			mp_send(ev);
+		}
+		if (kind == MP_PAGE_ANON)
+			mp_own_huge(pfn & ~511ULL);
+	}
+	w->addr += nr << MP_PAGE_SHIFT;
+}
+
+/*
+ * The MP_EV_PAGES entry for a page-table entry. A function of its own, not static, so that the
+ * verifier looks at it once and not for each of 64 entries.
+ */
+__noinline u64 mp_entry_of(u64 pte, u32 wanted)
+{
+	u64 pfn = pte_pfn(pte), kind;
+
+	if (!wanted || !pte_present(pte))
+		return 0;
+	kind = mp_page_kind(pte, pfn);
+	if (kind == MP_PAGE_ANON) {
+		mp_own(pfn);
+		kind |= MP_PAGE_ORDERED | (u64)mp_folio_order(pfn) << MP_PAGE_ORDER_SHIFT;
+	}
+	return kind ? pfn | kind | MP_PAGE_PRESENT : 0;
+}
+
+/* Up to 64 entries of one page table in one read. */
+static __always_inline void walk_table(struct walk_ctx *w, u64 pmd)
+{
+	u64 first = w->addr >> MP_PAGE_SHIFT & 511, nr = 64 - (first & 63);
+	u64 at = mp_set.page_offset + (pmd & PTE_PFN_MASK) + first * 8;
+	struct mp_ev_pages *ev;
+	u64 any = 0;
+
+	if (nr > (w->end - w->addr) >> MP_PAGE_SHIFT)
+		nr = (w->end - w->addr) >> MP_PAGE_SHIFT;
+	ev = begin_pages(w, nr, MP_PAGES_MAX);
+	if (!ev) {
+		w->addr += nr << MP_PAGE_SHIFT;
+		return;
+	}
+	if (bpf_probe_read_kernel(ev->entries, 8 * MP_PAGES_MAX, (void *)at)) {
+		mp_drop(MP_DROP_WALK);
+		bpf_ringbuf_discard(ev, BPF_RB_NO_WAKEUP);
+		w->addr += nr << MP_PAGE_SHIFT;
+		return;
+	}
+	for (u32 i = 0; i < MP_PAGES_MAX; i++) {
+		ev->entries[i] = mp_entry_of(ev->entries[i], i < nr);
+		any |= ev->entries[i];
+	}
+	if (any)
+		mp_send(ev);
+	else
+		bpf_ringbuf_discard(ev, BPF_RB_NO_WAKEUP);
+	w->addr += nr << MP_PAGE_SHIFT;
+}
+
+static long walk_step(u32 i, void *data)
+{
+	struct walk_ctx *w = data;
+	struct mp_leaf leaf;
+	u64 size;
+
+	if (w->addr >= w->end)
+		return 1;
+	if (mp_walk(w->mm, w->addr, true, &leaf)) {
+		mp_drop(MP_DROP_WALK);
+		return 1;
+	}
+	if (leaf.val && leaf.shift == 21 && (leaf.val & PTE_PSE)) {
+		walk_huge(w, leaf.val);
+	} else if (leaf.val && leaf.shift == 21) {
+		walk_table(w, leaf.val);
+	} else {
+		size = 1ULL << (leaf.val ? leaf.shift : leaf.none_shift);
+		w->addr = (w->addr & ~(size - 1)) + size;
+	}
+	return 0;
+}
+
+#endif
