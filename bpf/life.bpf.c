@@ -31,7 +31,7 @@ SEC("raw_tp/task_newtask")
 int mp_newtask(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct task_struct *task = (void *)ctx->args[0];
-	u64 flags = ctx->args[1];
+	u64 flags = ctx->args[1], mm;
 	struct mp_proc_val *p = mp_current(), child = {};
 	u32 tgid;
 
@@ -39,10 +39,10 @@ int mp_newtask(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	tgid = BPF_CORE_READ(task, tgid);
 	child.layout = p->layout; /* a copy of the same, or the same */
+	child.mm = (u64)BPF_CORE_READ(task, mm);
 	if (flags & CLONE_VM) {
 		child.owner = p->owner;
 		child.flags = MP_PROC_VFORK;
-		child.mm = (u64)BPF_CORE_READ(task, mm);
 		bpf_map_update_elem(&procs, &tgid, &child, BPF_ANY);
 		return 0;
 	}
@@ -50,7 +50,9 @@ int mp_newtask(struct bpf_raw_tracepoint_args *ctx)
 	if (!mp_set.follow)
 		return 0;
 	child.owner = tgid;
+	mm = child.mm;
 	bpf_map_update_elem(&procs, &tgid, &child, BPF_ANY);
+	bpf_map_update_elem(&spaces, &mm, &tgid, BPF_ANY);
 	return 0;
 }
 

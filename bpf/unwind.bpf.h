@@ -383,6 +383,14 @@ static __always_inline u32 mp_stack_of_call(struct mp_proc_val *p, struct mp_reg
 	return id;
 }
 
+/* In the midst of execve: the code that asked for it is gone, the new one has not begun. */
+static __always_inline bool between_images(struct mp_proc_val *p)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	return p->mm && (u64)BPF_CORE_READ(task, mm) != p->mm;
+}
+
 /* Of the user's code at the system call or exception under way. */
 static __always_inline u32 mp_stack_of_user(struct mp_proc_val *p)
 {
@@ -390,7 +398,7 @@ static __always_inline u32 mp_stack_of_user(struct mp_proc_val *p)
 	u64 pc = 0, sp = 0, bp = 0;
 	u32 id;
 
-	if (!p->layout)
+	if (!p->layout || between_images(p))
 		return 0;
 	bpf_probe_read_kernel(&pc, 8, &regs->rip);
 	bpf_probe_read_kernel(&sp, 8, &regs->rsp);

@@ -59,6 +59,22 @@ __asm__(".pushsection .text\n"
 	".size like_openssl, .-like_openssl\n"
 	".popsection\n");
 
+/* Touches @fresh while its CFA is said to be where nothing is mapped. */
+void like_nothing(char *fresh, char *nowhere);
+__asm__(".pushsection .text\n"
+	".type like_nothing, @function\n"
+	"like_nothing:\n"
+	"	.cfi_startproc\n"
+	"	push %rsi\n"
+	"	.cfi_escape 0x0f, 5, 0x77, 0, 0x06, 0x23, 8\n"
+	"	movb $1, (%rdi)\n"
+	"	pop %rsi\n"
+	"	.cfi_def_cfa %rsp, 8\n"
+	"	ret\n"
+	"	.cfi_endproc\n"
+	".size like_nothing, .-like_nothing\n"
+	".popsection\n");
+
 /* Its return address, replaced by a uretprobe on it, is the one that malloc finds. */
 void *tailed(size_t n);
 __asm__(".pushsection .text\n"
@@ -113,16 +129,34 @@ FRAME static void through_openssl(void)
 	kept = NULL;
 }
 
-FRAME static void touch_two(void)
+static char *fresh_pages(size_t nr)
 {
 	char *fresh =
-		mmap(NULL, 2 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		mmap(NULL, nr * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (fresh == MAP_FAILED)
 		abort();
-	madvise(fresh, 2 * 4096, MADV_NOHUGEPAGE);
+	madvise(fresh, nr * 4096, MADV_NOHUGEPAGE);
+	return fresh;
+}
+
+FRAME static void touch_two(void)
+{
+	char *fresh = fresh_pages(2);
+
 	like_plt(fresh, fresh + 4096);
 	munmap(fresh, 2 * 4096);
+}
+
+/* Above all that is mapped: a CFA is above the stack pointer. */
+#define NOWHERE ((char *)0x7ffffff00000)
+
+FRAME static void touch_from_nowhere(void)
+{
+	char *fresh = fresh_pages(1);
+
+	like_nothing(fresh, NOWHERE);
+	munmap(fresh, 4096);
 }
 
 FRAME static void tail(void)
@@ -181,7 +215,8 @@ int main(int argc, char **argv)
 		perror("a uretprobe of our own");
 		return 1;
 	}
-	for (int round = 0; round < 3; round++) {
+	touch_from_nowhere();
+	for (int round = 0; round < 300; round++) {
 		by_rbp(take, 100);
 		by_rbp(realign, 200);
 		by_rbp(through_openssl, 300);

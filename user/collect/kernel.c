@@ -427,13 +427,17 @@ static uint64_t runs_skipped(const struct mp_kernel *k)
 
 int mp_kernel_trace(struct mp_kernel *k, pid_t tgid, uint32_t layout)
 {
-	struct mp_proc_val val = { .owner = tgid, .layout = layout };
+	int fd = bpf_map__fd(k->skel->maps.procs);
+	struct mp_proc_val val = {};
 	uint32_t key = tgid;
 
 	if (!k->tracing) /* until now they ran for nobody */
 		k->skipped_before = runs_skipped(k);
 	k->tracing = true;
-	return bpf_map_update_elem(bpf_map__fd(k->skel->maps.procs), &key, &val, BPF_ANY);
+	bpf_map_lookup_elem(fd, &key, &val); /* a followed child's space is known since its birth */
+	val.owner = tgid;
+	val.layout = layout;
+	return bpf_map_update_elem(fd, &key, &val, BPF_ANY);
 }
 
 int mp_kernel_layout(struct mp_kernel *k, pid_t tgid, uint32_t layout)

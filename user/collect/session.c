@@ -275,13 +275,13 @@ static int held(void *ctx, pid_t pid, enum mp_held why)
 	struct mp_session *s = ctx;
 	struct process *p = find(s, pid);
 
+	if (!p) /* born by vfork: held for the first time in its new image */
+		p = add(s, pid, true);
 	if (why == MP_HELD_IMAGE || why == MP_HELD_IMAGE_OF_THREAD) {
 		if (p)
 			begin_loading(s, p, why == MP_HELD_IMAGE);
 		return 0;
 	}
-	if (!p)
-		p = add(s, pid, true);
 	if (!p || begin(s, pid, true, true, &s->child_err))
 		s->nr_child_errs++;
 	if (p)
