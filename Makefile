@@ -153,6 +153,7 @@ $(unit_tests): $(O)/tests/unit/%: $(O)/tests/unit/%.o $(unit_utils) $(library)
 	$(Q)$(CC) $(sanitize) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CMOCKA_LIBS) $(LIBS) -lm
 $(unit_tests:%=%.o) $(unit_utils): | $(skeletons)
 
+$(O)/tests/bench/frames.o: CFLAGS += -fno-omit-frame-pointer -fno-optimize-sibling-calls
 $(benches): $(O)/tests/bench/%: $(O)/tests/bench/%.o $(library)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(sanitize) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $^ $(LIBS) -lm

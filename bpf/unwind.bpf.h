@@ -163,7 +163,7 @@ __weak u64 mp_unwind_replaced(u64 slot)
 	struct return_instance *ri = utask ? BPF_CORE_READ(utask, return_instances) : NULL;
 
 	for (int i = 0; i < RETURN_DEPTH && ri; i++) {
-		if (BPF_CORE_READ(ri, stack) == slot && !BPF_CORE_READ(ri, chained))
+		if (BPF_CORE_READ(ri, stack) == slot)
 			return BPF_CORE_READ(ri, orig_ret_vaddr);
 		ri = BPF_CORE_READ(ri, next);
 	}
