@@ -165,48 +165,51 @@ static __always_inline void send_folio(struct mp_ev_fault *fault, struct mm_stru
 	ev->pad = 0;
 	ev->caller = 0;
 	ev->entries[0] = first | MP_PAGE_PRESENT | MP_PAGE_ANON;
-	for (u64 i = 0; i < 256; i++) {
-		if (i >= nr)
-			break;
-		mp_own(first + i);
-	}
+	mp_own_folio(first, nr);
 	mp_send(ev);
 }
 
-/* The fault at @addr in @mm, a space of @owner's, is done: one event, and the folio if it is one. */
+_Static_assert(sizeof(struct mp_ev_fault) == sizeof(((struct mp_thread *)0)->fault_event), "room");
+
+/*
+ * The fault at @addr in @mm, a space of @owner's, is done: one event, and the folio if it is one. It is
+ * filled in the thread's scratch: of what memory holds the verifier knows nothing, so it does not follow
+ * each way from one part to the next.
+ */
 static __always_inline int send_fault(struct mm_struct *mm, u32 owner, u64 addr, u32 flags)
 {
 	struct mp_thread *t = mp_thread_make();
 	struct mp_proc_val *p = mp_current();
-	struct mp_ev_fault *ev, copy;
 	u32 stack = p && p->owner == owner ? mp_stack_of_user(p) : 0; /* told before the event */
+	struct mp_ev_fault *ev, *copy;
 
 	mp_hit(MP_HIT_FAULT);
 	ev = t ? mp_reserve(sizeof(*ev)) : NULL;
 	if (!ev)
 		return 0;
-	__builtin_memset(&copy, 0, sizeof(copy));
-	mp_head(&copy.h, MP_EV_FAULT, sizeof(copy), owner);
-	copy.addr = addr;
-	copy.syscall = -1;
-	copy.flags = flags;
-	copy.stack = stack;
-	from_start(&copy, t, addr);
-	from_table(&copy, mm);
-	from_allocs(&copy, t);
-	if ((copy.flags & (MP_FAULT_ANON | MP_FAULT_ALLOC | MP_FAULT_PMD)) == MP_FAULT_ANON)
-		copy.order = mp_folio_order(copy.pfn); /* an older page, mapped anew */
-	check_chain(&copy, t);
-	count_stand_ins(&copy);
-	if (copy.flags & MP_FAULT_KERNEL)
-		from_syscall(&copy);
-	own_fault(&copy);
+	copy = (void *)t->fault_event;
+	__builtin_memset(copy, 0, sizeof(*copy));
+	mp_head(&copy->h, MP_EV_FAULT, sizeof(*copy), owner);
+	copy->addr = addr;
+	copy->syscall = -1;
+	copy->flags = flags;
+	copy->stack = stack;
+	from_start(copy, t, addr);
+	from_table(copy, mm);
+	from_allocs(copy, t);
+	if ((copy->flags & (MP_FAULT_ANON | MP_FAULT_ALLOC | MP_FAULT_PMD)) == MP_FAULT_ANON)
+		copy->order = mp_folio_order(copy->pfn); /* an older page, mapped anew */
+	check_chain(copy, t);
+	count_stand_ins(copy);
+	if (copy->flags & MP_FAULT_KERNEL)
+		from_syscall(copy);
+	own_fault(copy);
 	t->in_fault = 0;
-	*ev = copy;
+	*ev = *copy;
 	mp_send(ev);
-	if ((copy.flags & MP_FAULT_ANON) && (copy.flags & MP_FAULT_ALLOC) && copy.order &&
-	    !(copy.flags & MP_FAULT_PMD))
-		send_folio(&copy, mm);
+	if ((copy->flags & MP_FAULT_ANON) && (copy->flags & MP_FAULT_ALLOC) && copy->order &&
+	    !(copy->flags & MP_FAULT_PMD))
+		send_folio(copy, mm);
 	return 0;
 }
 

@@ -71,26 +71,26 @@ __noinline u64 mp_entry_of(u64 pte, u32 wanted)
 	return kind ? pfn | kind | MP_PAGE_PRESENT : 0;
 }
 
-/* Up to 64 entries of one page table in one read. */
-static __always_inline void walk_table(struct walk_ctx *w, u64 pmd)
+/*
+ * Up to 64 entries of one page table in one read; how many bytes of addresses they are for. A function
+ * of its own, as above.
+ */
+__noinline u64 mp_walk_table(u64 pmd, u64 addr, u64 end, u64 caller, u32 owner)
 {
-	u64 first = w->addr >> MP_PAGE_SHIFT & 511, nr = 64 - (first & 63);
+	struct walk_ctx w = { .addr = addr, .end = end, .caller = caller, .owner = owner };
+	u64 first = addr >> MP_PAGE_SHIFT & 511, nr = 64 - (first & 63), any = 0;
 	u64 at = mp_set.page_offset + (pmd & PTE_PFN_MASK) + first * 8;
 	struct mp_ev_pages *ev;
-	u64 any = 0;
 
-	if (nr > (w->end - w->addr) >> MP_PAGE_SHIFT)
-		nr = (w->end - w->addr) >> MP_PAGE_SHIFT;
-	ev = begin_pages(w, nr, MP_PAGES_MAX);
-	if (!ev) {
-		w->addr += nr << MP_PAGE_SHIFT;
-		return;
-	}
+	if (nr > (end - addr) >> MP_PAGE_SHIFT)
+		nr = (end - addr) >> MP_PAGE_SHIFT;
+	ev = begin_pages(&w, nr, MP_PAGES_MAX);
+	if (!ev)
+		return nr << MP_PAGE_SHIFT;
 	if (bpf_probe_read_kernel(ev->entries, 8 * MP_PAGES_MAX, (void *)at)) {
 		mp_drop(MP_DROP_WALK);
 		bpf_ringbuf_discard(ev, BPF_RB_NO_WAKEUP);
-		w->addr += nr << MP_PAGE_SHIFT;
-		return;
+		return nr << MP_PAGE_SHIFT;
 	}
 	for (u32 i = 0; i < MP_PAGES_MAX; i++) {
 		ev->entries[i] = mp_entry_of(ev->entries[i], i < nr);
@@ -100,7 +100,7 @@ static __always_inline void walk_table(struct walk_ctx *w, u64 pmd)
 		mp_send(ev);
 	else
 		bpf_ringbuf_discard(ev, BPF_RB_NO_WAKEUP);
-	w->addr += nr << MP_PAGE_SHIFT;
+	return nr << MP_PAGE_SHIFT;
 }
 
 static long walk_step(u32 i, void *data)
@@ -118,7 +118,7 @@ static long walk_step(u32 i, void *data)
 	if (leaf.val && leaf.shift == 21 && (leaf.val & PTE_PSE)) {
 		walk_huge(w, leaf.val);
 	} else if (leaf.val && leaf.shift == 21) {
-		walk_table(w, leaf.val);
+		w->addr += mp_walk_table(leaf.val, w->addr, w->end, w->caller, w->owner);
 	} else {
 		size = 1ULL << (leaf.val ? leaf.shift : leaf.none_shift);
 		w->addr = (w->addr & ~(size - 1)) + size;

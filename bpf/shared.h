@@ -138,6 +138,17 @@ struct mp_page_alloc {
 	__u32 page_ns;
 };
 
+/*
+ * The frame that unwinding has come to. In the scratch of its thread and not on the program's stack: what
+ * memory holds the verifier forgets, so that it need not follow each way through a frame to the next.
+ */
+struct mp_unwind {
+	__u64 pc, sp, bp;
+	__u32 layout, text;
+	__u32 exact; /* @pc is the interrupted instruction, not the one after a call */
+	__u32 pad;
+};
+
 struct mp_thread {
 	__u32 depth;
 	__u32 in_fault;
@@ -169,6 +180,8 @@ struct mp_thread {
 	__u32 map_stack;
 	__u64 map_sp; /* libc's mmap wrapper: entry sp and caller */
 	__u64 map_caller;
+	__u64 fault_event[12]; /* struct mp_ev_fault that is being filled */
+	struct mp_unwind unwind;
 	__u64 pcs[MP_STACK_FRAMES]; /* of the stack that is being unwound */
 	__u32 nr_pcs, pcs_end;      /* enum mp_stack_end */
 };

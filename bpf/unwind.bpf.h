@@ -170,12 +170,6 @@ __weak u64 mp_unwind_replaced(u64 slot)
 	return 0;
 }
 
-struct mp_unwind {
-	u64 pc, sp, bp;
-	u32 layout, text;
-	u32 exact; /* @pc is the interrupted instruction, not the one after a call */
-};
-
 static __always_inline u64 user_word(u64 addr, u32 *bad)
 {
 	u64 v = 0;
@@ -184,7 +178,7 @@ static __always_inline u64 user_word(u64 addr, u32 *bad)
 	return v;
 }
 
-static __always_inline u32 leave_signal(struct mp_unwind *u)
+static __always_inline u32 leave_signal(volatile struct mp_unwind *u)
 {
 	u32 bad = 0;
 	u64 at = u->sp;
@@ -197,7 +191,7 @@ static __always_inline u32 leave_signal(struct mp_unwind *u)
 }
 
 /* Where the call of this frame left the stack pointer, or 0. */
-static __always_inline u64 frame_address(struct mp_unwind *u, u32 rule, u32 *bad)
+static __always_inline u64 frame_address(volatile struct mp_unwind *u, u32 rule, u32 *bad)
 {
 	u32 kind = mp_unwind_kind(rule);
 
@@ -218,7 +212,7 @@ static __always_inline u64 frame_address(struct mp_unwind *u, u32 rule, u32 *bad
  * Code without a rule: made at run time, V8's builtins, .init and .fini. It may keep frame pointers; by
  * the psABI rbp is 0 in the outermost frame, as it is in the dynamic linker's first code.
  */
-static __always_inline u32 without_rule(struct mp_unwind *u, u64 found, u32 *rule)
+static __always_inline u32 without_rule(volatile struct mp_unwind *u, u64 found, u32 *rule)
 {
 	u32 end = UNWIND_END(found);
 
@@ -233,7 +227,7 @@ static __always_inline u32 without_rule(struct mp_unwind *u, u64 found, u32 *rul
 }
 
 /* From a frame to the one that called it: an enum mp_stack_end. */
-static __always_inline u32 unwind_frame(struct mp_unwind *u)
+static __always_inline u32 unwind_frame(volatile struct mp_unwind *u)
 {
 	u64 found = mp_unwind_look_up(u->layout, u->pc - !u->exact, u->text), cfa, from;
 	u32 rule = UNWIND_RULE(found), kind = mp_unwind_kind(rule), bad = 0, end;
@@ -263,12 +257,11 @@ static __always_inline u32 unwind_frame(struct mp_unwind *u)
 	u->exact = 0;
 	if (bad)
 		return MP_STACK_READ;
-	if (!(u->pc & (MP_PAGE_SIZE - 1)) && u->pc)
+	if (!(u->pc & (MP_PAGE_SIZE - 1)) && u->pc) {
 		found = mp_unwind_replaced(cfa - 8);
-	else
-		found = 0;
-	if (found)
-		u->pc = found;
+		if (found)
+			u->pc = found;
+	}
 	return u->pc ? MP_STACK_GOES_ON : MP_STACK_WHOLE;
 }
 
@@ -310,17 +303,40 @@ static __always_inline u32 intern_chunk(const struct mp_stack_key *key)
 	return 0;
 }
 
-/* Fills @t->pcs, innermost first, their number and why there are no more. */
-static __always_inline void walk_frames(struct mp_unwind *u, struct mp_thread *t)
+/* Adds a frame to @t->pcs and goes to the one outside of it; 1: there is none. */
+static __always_inline u32 walk_frame(volatile struct mp_thread *t, u32 i)
 {
-	for (int i = 0; i < MP_STACK_FRAMES; i++) {
-		t->pcs[i] = u->pc | (u->exact ? MP_STACK_EXACT : 0);
-		t->nr_pcs = i + 1;
-		t->pcs_end = unwind_frame(u);
-		if (t->pcs_end != MP_STACK_GOES_ON)
-			return;
+	t->pcs[i & (MP_STACK_FRAMES - 1)] = t->unwind.pc | (t->unwind.exact ? MP_STACK_EXACT : 0);
+	t->nr_pcs = i + 1;
+	t->pcs_end = unwind_frame(&t->unwind);
+	return t->pcs_end != MP_STACK_GOES_ON;
+}
+
+static long next_frame(u32 i, void *ctx)
+{
+	return walk_frame(*(struct mp_thread **)ctx, i);
+}
+
+/* The same for kernels without bpf_loop: looked at once by the verifier, at the price of a look-up. */
+__weak u32 mp_unwind_frame(u32 i)
+{
+	struct mp_thread *t = mp_thread_get();
+
+	return t ? walk_frame(t, i) : 1;
+}
+
+/* Fills @t->pcs, innermost first, their number and why there are no more. */
+static __always_inline void walk_frames(struct mp_thread *t)
+{
+	if (mp_set.has_loop) {
+		bpf_loop(MP_STACK_FRAMES, next_frame, &t, 0);
+	} else {
+		for (u32 i = 0; i < MP_STACK_FRAMES; i++)
+			if (mp_unwind_frame(i))
+				break;
 	}
-	t->pcs_end = MP_STACK_DEEP;
+	if (t->pcs_end == MP_STACK_GOES_ON)
+		t->pcs_end = MP_STACK_DEEP;
 }
 
 /*
@@ -343,6 +359,24 @@ static __always_inline s64 fill_chunk(struct mp_stack_key *key, struct mp_thread
 	return left;
 }
 
+struct interning {
+	struct mp_thread *t;
+	struct mp_stack_key key;
+};
+
+/* Interns the chunk of the frames from the outermost but @i * MP_STACK_CHUNK inwards; 1: it was the last. */
+static long intern_next(u32 i, void *ctx)
+{
+	struct interning *in = ctx;
+	s64 left = fill_chunk(&in->key, in->t, i * MP_STACK_CHUNK);
+
+	in->key.prev = intern_chunk(&in->key);
+	in->key.end = MP_STACK_GOES_ON;
+	return !in->key.prev || left <= MP_STACK_CHUNK;
+}
+
+#define CHUNKS ((MP_STACK_FRAMES + MP_STACK_CHUNK - 1) / MP_STACK_CHUNK)
+
 /*
  * The id of the stack that begins at @pc, with @sp and @bp as they are there, in the process of @layout;
  * @exact: as in struct mp_unwind. 0: none, and counted. Interned from the outermost frame inwards:
@@ -350,23 +384,23 @@ static __always_inline s64 fill_chunk(struct mp_stack_key *key, struct mp_thread
  */
 __weak u32 mp_unwind_stack(u64 pc, u64 sp, u64 bp, u32 layout, u32 exact)
 {
-	struct mp_unwind u = { .pc = pc, .sp = sp, .bp = bp, .layout = layout, .exact = exact & 1 };
-	struct mp_thread *t = mp_thread_make();
-	struct mp_stack_key key = {};
-	s64 left;
+	struct interning in = { .t = mp_thread_make() };
 
-	if (!t)
+	if (!in.t)
 		return 0;
-	walk_frames(&u, t);
-	key.end = *(volatile u32 *)&t->pcs_end;
-	for (int k = 0; k < MP_STACK_FRAMES; k += MP_STACK_CHUNK) {
-		left = fill_chunk(&key, t, k);
-		key.prev = intern_chunk(&key);
-		key.end = MP_STACK_GOES_ON;
-		if (!key.prev || left <= MP_STACK_CHUNK)
-			break;
+	in.t->unwind = (struct mp_unwind){
+		.pc = pc, .sp = sp, .bp = bp, .layout = layout, .exact = exact & 1
+	};
+	walk_frames(in.t);
+	in.key.end = *(volatile u32 *)&in.t->pcs_end;
+	if (mp_set.has_loop) {
+		bpf_loop(CHUNKS, intern_next, &in, 0);
+	} else {
+		for (u32 i = 0; i < CHUNKS; i++)
+			if (intern_next(i, &in))
+				break;
 	}
-	return key.prev;
+	return in.key.prev;
 }
 
 /* As of the call that entered a function with these registers, of which none is changed yet. */

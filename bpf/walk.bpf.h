@@ -183,6 +183,28 @@ static __always_inline void mp_own(u64 pfn)
 		o->page[pfn & 511] = 1;
 }
 
+/*
+ * The 2 to 256 pages of a folio; like every folio it is aligned to its size. A global function: the
+ * verifier looks at its loops once.
+ */
+__weak u32 mp_own_folio(u64 pfn, u32 nr)
+{
+	struct mp_owned *o = mp_owned_at(pfn);
+	u32 word = (pfn & 511) / 8;
+
+	if (!o)
+		return 0;
+	for (u32 i = 0; nr < 8 && i < 4; i++)
+		if (i < nr)
+			o->page[(pfn + i) & 511] = 1;
+	for (u32 i = 0; i < 32; i++) {
+		if (i >= nr / 8)
+			break;
+		((u64 *)o->page)[(word + i) & 63] = 0x0101010101010101ULL;
+	}
+	return nr;
+}
+
 /* All 512 pages of a PMD mapping; @pfn is 512-aligned. */
 static __always_inline void mp_own_huge(u64 pfn)
 {
