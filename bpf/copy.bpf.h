@@ -15,7 +15,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MP_STACKS);
+	__uint(max_entries, 1 << 20);
 	__type(key, u32);
 	__type(value, u32);
 } copied SEC(".maps") __weak;

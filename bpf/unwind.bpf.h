@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * User stacks, unwound by the tables of unwind.h and interned: a stack crosses to user space once,
- * in chunks of MP_STACK_CHUNK addresses, and events carry the id of its innermost chunk. A chunk's key
+ * User stacks, unwound by the tables of unwind.h and interned: a stack crosses to user space once (and
+ * again when it comes back after it had to make room), in chunks of MP_STACK_CHUNK addresses, and events carry the id of its innermost chunk. A chunk's key
  * is its addresses and the chunk outside of it, all of them, so two stacks can never share an id.
  */
 #ifndef MP_UNWIND_BPF_H
@@ -46,18 +46,21 @@ struct {
 		});
 } layouts SEC(".maps") __weak;
 
-/* Chunks by what they hold. Resized by the loader. */
+/* Chunks by what they hold. One that has gone comes back with a new id; the old one stays true. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, MP_STACKS);
 	__type(key, struct mp_stack_key);
 	__type(value, u32);
 } stacks SEC(".maps") __weak;
 
-/* Ids nobody has used yet: 5.10 has no atomic operation that returns something. */
+/*
+ * Ids nobody has used yet, topped up by the loader as it is told of stacks: 5.10 has no atomic operation
+ * that returns something.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_QUEUE);
-	__uint(max_entries, MP_STACKS);
+	__uint(max_entries, MP_STACK_IDS);
 	__type(value, u32);
 } stack_ids SEC(".maps") __weak;
 
@@ -290,17 +293,18 @@ static __always_inline u32 intern_chunk(const struct mp_stack_key *key)
 
 	if (known)
 		return *known;
-	if (bpf_map_pop_elem(&stack_ids, &id) || !send_stack(id, key)) {
+	if (bpf_map_pop_elem(&stack_ids, &id)) {
 		mp_drop(MP_DROP_STACK);
 		return 0;
 	}
-	if (!bpf_map_update_elem(&stacks, key, &id, BPF_NOEXIST))
-		return id;
-	known = bpf_map_lookup_elem(&stacks, key); /* another CPU was first */
-	if (known)
-		return *known;
-	mp_drop(MP_DROP_STACK);
-	return 0;
+	if (!send_stack(id, key)) {
+		bpf_map_push_elem(&stack_ids, &id, 0);
+		mp_drop(MP_DROP_STACK);
+		return 0;
+	}
+	/* if another CPU was first, both ids are true */
+	bpf_map_update_elem(&stacks, key, &id, BPF_ANY);
+	return id;
 }
 
 /* Adds a frame to @t->pcs and goes to the one outside of it; 1: there is none. */

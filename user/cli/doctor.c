@@ -103,6 +103,13 @@ static int show(void *ctx, const struct mp_ev *ev)
 	return 0;
 }
 
+static void show_stacks(void *ctx, const struct mp_unwinder_memory *m)
+{
+	(void)ctx;
+	printf("\n");
+	mp_print_stacks(stdout, "", m);
+}
+
 static int without_target(const struct mp_options *o, struct mp_err *err)
 {
 	struct mp_kernel k;
@@ -131,7 +138,7 @@ static int without_target(const struct mp_options *o, struct mp_err *err)
 
 static int with_target(struct mp_options *o, struct mp_err *err)
 {
-	static const struct mp_run_ops ops = { .sink = show };
+	static const struct mp_run_ops ops = { .sink = show, .stacks = show_stacks };
 	struct shown sh = { .provider = -1 };
 	int status = -1, rc;
 

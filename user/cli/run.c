@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "collect/emit.h"
+#include "collect/unwinder.h"
 
 /* Idle: short enough that the ring (32 MiB) holds what a busy target sends in between. */
 #define POLL_MS 10
@@ -125,6 +126,17 @@ static void say_witness(const struct mp_options *o, struct mp_session *s)
 		fprintf(stderr, "mallocpath: a report lacks its audit: %s\n", err->text);
 }
 
+static void say_stacks(const struct mp_options *o, const struct mp_run_ops *ops, void *ctx,
+		       const struct mp_session *s)
+{
+	const struct mp_unwinder_memory *m = mp_session__stacks(s);
+
+	if (ops->stacks)
+		ops->stacks(ctx, m);
+	else if (o->verbose || (m->nr_refused && !o->quiet))
+		mp_print_stacks(stderr, "mallocpath: ", m);
+}
+
 /* The command outlives -d or a second Ctrl-C: its own status is still ours to give. */
 static void wait_for_command(const struct mp_options *o, struct mp_session *s, int *status)
 {
@@ -171,11 +183,22 @@ int mp_run(struct mp_options *o, const struct mp_run_ops *ops, void *ctx, int *s
 	wait_for_command(o, s, status);
 	say_children(s);
 	say_witness(o, s);
+	say_stacks(o, ops, ctx, s);
 	mp_session__stop(s);
 	if (!rc && ops->finish)
 		rc = ops->finish(ctx, err);
 	mp_session__free(s);
 	return rc;
+}
+
+void mp_print_stacks(FILE *f, const char *before, const struct mp_unwinder_memory *m)
+{
+	fprintf(f, "%scall stacks: %zu unwind tables took %.1f MiB in the kernel, of %.0f at most",
+		before, m->peak_tables, m->peak_bytes / 1048576.0, m->max_bytes / 1048576.0);
+	if (m->nr_refused)
+		fprintf(f, " (%llu objects had no room)", (unsigned long long)m->nr_refused);
+	fprintf(f, "; %llu pieces of stacks were told, of %llu at most\n",
+		(unsigned long long)m->nr_told, (unsigned long long)m->max_told);
 }
 
 static int cannot_write(const char *path, struct mp_err *err)

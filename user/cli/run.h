@@ -7,13 +7,20 @@
 #include "collect/session.h"
 #include "model/model.h"
 
+struct mp_unwinder_memory;
+
 struct mp_run_ops {
 	mp_emit_fn sink; /* every event */
 	/* Asked for by SIGUSR1: a report of this instant, tracing goes on. May be NULL. */
 	int (*snapshot)(void *ctx, struct mp_session *s, struct mp_err *err);
 	/* Tracing is over and its last instant is in the sink; probes go meanwhile. May be NULL. */
 	int (*finish)(void *ctx, struct mp_err *err);
+	/* What call stacks took up; NULL: told by -v. */
+	void (*stacks)(void *ctx, const struct mp_unwinder_memory *m);
 };
+
+/* One line, after @before. */
+void mp_print_stacks(FILE *f, const char *before, const struct mp_unwinder_memory *m);
 
 /*
  * Traces as @o says until the target ends, time is up or the user stops it; then reads the last

@@ -37,7 +37,9 @@ static int finish(void *ctx, struct mp_err *err)
 
 int mp_cmd_trace(struct mp_options *o)
 {
-	static const struct mp_run_ops ops = { apply, snapshot, finish };
+	static const struct mp_run_ops ops = { .sink = apply,
+					       .snapshot = snapshot,
+					       .finish = finish };
 	struct tracing t = { .o = o, .m = mp_model__new() };
 	struct mp_err err = { .exit = 0 };
 	int status = -1, rc;

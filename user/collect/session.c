@@ -181,7 +181,9 @@ static int on_event(void *ctx, const struct mp_ev *ev)
 	struct mp_session *s = ctx;
 	int rc = s->sink(s->ctx, ev);
 
-	if (ev->type == MP_EV_EXIT || ev->type == MP_EV_EXEC || ev->type == MP_EV_RANGE)
+	if (ev->type == MP_EV_STACK)
+		mp_unwinder__told(s->unwinder);
+	else if (ev->type == MP_EV_EXIT || ev->type == MP_EV_EXEC || ev->type == MP_EV_RANGE)
 		notice(s, ev);
 	return rc;
 }
@@ -552,6 +554,11 @@ size_t mp_session__child_errors(const struct mp_session *s, const struct mp_err 
 {
 	*last = &s->child_err;
 	return s->nr_child_errs;
+}
+
+const struct mp_unwinder_memory *mp_session__stacks(const struct mp_session *s)
+{
+	return mp_unwinder__memory(s->unwinder);
 }
 
 const struct mp_err *mp_session__witness_error(const struct mp_session *s)

@@ -15,6 +15,8 @@
 
 struct mp_session;
 
+struct mp_unwinder_memory; /* collect/unwinder.h */
+
 struct mp_session_opts {
 	const pid_t *pids; /* attach to these, or */
 	size_t nr_pids;
@@ -46,6 +48,9 @@ int mp_session__instant(struct mp_session *s, struct mp_err *err);
 
 /* How many followed children could not be traced in full; why the last one could not. */
 size_t mp_session__child_errors(const struct mp_session *s, const struct mp_err **last);
+
+/* What call stacks took up, and how much they may. */
+const struct mp_unwinder_memory *mp_session__stacks(const struct mp_session *s);
 
 /* Why the kernel module, though it is there, could not be asked for a process; NULL: it could. */
 const struct mp_err *mp_session__witness_error(const struct mp_session *s);

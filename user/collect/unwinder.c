@@ -42,43 +42,68 @@ struct layout { /* its index is its key in the map "layouts"; 0 is none */
 	struct mp_executable *codes; /* as the programs have it */
 };
 
+/*
+ * Pieces of stacks that are told in one run, each of which takes some 100 bytes of whoever reads them.
+ * Beyond them, what the kernel side no longer knows is lost, and counted.
+ */
+#define MP_STACKS_TOLD (1U << 20)
+/* Ids that are given at a time: less than a hundredth of the ready ones' way through them. */
+#define GIVE_AT_ONCE 256
+
 struct mp_unwinder {
 	struct mp_kernel *k;
-	uint64_t bytes, max_bytes, nr_refused;
+	uint64_t bytes;
+	size_t nr_tables;
+	struct mp_unwinder_memory memory;
+	uint32_t last_id, nr_to_give;
 	struct object objects[MP_UNWIND_OBJECTS];
 	struct layout layouts[MP_UNWIND_LAYOUTS];
 };
 
-/* Ids are taken by the programs, never given back: a stack stays what it was told to be. */
-static int fill_ids(struct mp_kernel *k)
+/*
+ * An id is given out once: a stack stays what it was told to be. By a program, for while bpf(2) changes a
+ * map the kernel holds off the programs of its CPU, and some of the target's events with them.
+ */
+static void give_ids(struct mp_unwinder *u)
 {
-	int fd = bpf_program__fd(k->skel->progs.mp_fill_ids);
+	uint64_t args[2] = { u->last_id + 1, MP_STACKS_TOLD - u->last_id };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = args, .ctx_size_in = sizeof(args));
 
-	for (uint64_t first = 1; first < MP_STACKS; first += MP_STACK_IDS) {
-		LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &first,
-			    .ctx_size_in = sizeof(first));
-		int rc = bpf_prog_test_run_opts(fd, &opts);
+	if (args[1] > u->nr_to_give)
+		args[1] = u->nr_to_give;
+	if (bpf_prog_test_run_opts(bpf_program__fd(u->k->skel->progs.mp_give_ids), &opts))
+		return; /* the next time */
+	u->last_id += opts.retval;
+	u->nr_to_give -= opts.retval;
+}
 
-		if (rc || opts.retval)
-			return rc ? rc : -ENOMEM;
-	}
-	return 0;
+void mp_unwinder__told(struct mp_unwinder *u)
+{
+	u->memory.nr_told++;
+	if (++u->nr_to_give >= GIVE_AT_ONCE)
+		give_ids(u);
 }
 
 struct mp_unwinder *mp_unwinder__new(struct mp_kernel *k, uint64_t max_bytes, struct mp_err *err)
 {
 	struct mp_unwinder *u = calloc(1, sizeof(*u));
-	int rc = u ? fill_ids(k) : -ENOMEM;
 
-	if (rc) {
-		free(u);
-		mp_fail(err, MP_EXIT_FAILED, -rc, "no memory for call stacks: %s", strerror(-rc));
+	if (!u) {
+		mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory for call stacks");
 		return NULL;
 	}
 	elf_version(EV_CURRENT);
 	u->k = k;
-	u->max_bytes = max_bytes;
-	return u;
+	u->memory.max_bytes = max_bytes;
+	u->memory.max_told = MP_STACKS_TOLD;
+	u->nr_to_give = MP_STACK_IDS;
+	for (int i = 0; i < MP_STACK_IDS / MP_STACK_IDS_GIVEN; i++)
+		give_ids(u);
+	if (!u->nr_to_give)
+		return u;
+	free(u);
+	mp_fail(err, MP_EXIT_FAILED, EIO, "the kernel side cannot be given ids for call stacks");
+	return NULL;
 }
 
 static void leave(struct mp_unwinder *u, uint32_t index)
@@ -89,6 +114,7 @@ static void leave(struct mp_unwinder *u, uint32_t index)
 		return;
 	bpf_map_delete_elem(bpf_map__fd(u->k->skel->maps.tables), &index);
 	u->bytes -= o->bytes;
+	u->nr_tables -= !o->plain;
 	o->used = false;
 }
 
@@ -162,7 +188,7 @@ static int compile(struct mp_unwinder *u, uint32_t index, Elf *elf)
 	if (rc)
 		return rc;
 	bytes = PAGE_UP(8ULL * ((uint64_t)t.n_index + t.n_rows));
-	if (u->bytes + bytes > u->max_bytes)
+	if (u->bytes + bytes > u->memory.max_bytes)
 		rc = -ENOSPC;
 	else
 		rc = put_map(u->k->skel->maps.tables, index, "mp_table", sizeof(uint64_t),
@@ -173,6 +199,11 @@ static int compile(struct mp_unwinder *u, uint32_t index, Elf *elf)
 		o->covered = t.end - t.base;
 		o->bytes = bytes;
 		u->bytes += bytes;
+		u->nr_tables++;
+		if (u->bytes > u->memory.peak_bytes)
+			u->memory.peak_bytes = u->bytes;
+		if (u->nr_tables > u->memory.peak_tables)
+			u->memory.peak_tables = u->nr_tables;
 	}
 	mp_unwind_table__clear(&t);
 	return rc;
@@ -259,7 +290,7 @@ static uint32_t object_of(struct mp_unwinder *u, const struct mp_file_id *id, st
 	if (!rc)
 		return i;
 	o->used = false;
-	u->nr_refused += rc == -ENOSPC;
+	u->memory.nr_refused += rc == -ENOSPC;
 	return NO_TABLE;
 }
 
@@ -399,8 +430,7 @@ void mp_unwinder__forget(struct mp_unwinder *u, pid_t pid)
 	drop(u, &u->layouts[index]);
 }
 
-uint64_t mp_unwinder__bytes(const struct mp_unwinder *u, uint64_t *nr_refused)
+const struct mp_unwinder_memory *mp_unwinder__memory(const struct mp_unwinder *u)
 {
-	*nr_refused = u->nr_refused;
-	return u->bytes;
+	return &u->memory;
 }

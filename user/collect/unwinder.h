@@ -33,7 +33,15 @@ bool mp_unwinder__knows(const struct mp_unwinder *u, pid_t pid, uint64_t addr);
 /* @pid is gone, or its address space is. */
 void mp_unwinder__forget(struct mp_unwinder *u, pid_t pid);
 
-/* What the tables take in the kernel now, and how many objects were left without one for want of it. */
-uint64_t mp_unwinder__bytes(const struct mp_unwinder *u, uint64_t *nr_refused);
+/* Call it at each MP_EV_STACK that is read: the programs are given an id for the one they used. */
+void mp_unwinder__told(struct mp_unwinder *u);
+
+struct mp_unwinder_memory {
+	uint64_t peak_bytes, max_bytes; /* of unwind tables in the kernel at once, and the bound */
+	size_t peak_tables;
+	uint64_t nr_refused;        /* objects that were left without for want of room */
+	uint64_t nr_told, max_told; /* pieces of stacks, and the bound */
+};
+const struct mp_unwinder_memory *mp_unwinder__memory(const struct mp_unwinder *u);
 
 #endif
