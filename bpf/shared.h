@@ -49,9 +49,9 @@ struct mp_proc_val {
 };
 
 /* bpf/unwind.bpf.h */
-#define MP_UNWIND_OBJECTS    4096 /* objects with a table, of all traced processes */
-#define MP_UNWIND_LAYOUTS    4096 /* address spaces with executable mappings of their own */
-#define MP_UNWIND_TEXT_STEPS 13   /* halvings: up to 8191 executable mappings in one */
+#define MP_UNWIND_OBJECTS    4096      /* objects with a table, of all traced processes */
+#define MP_UNWIND_LAYOUTS    4096      /* address spaces with executable mappings of their own */
+#define MP_UNWIND_TEXT_STEPS 13        /* halvings: up to 8191 executable mappings in one */
 #define MP_STACKS            (1 << 17) /* pieces of stacks that the kernel side knows at a time */
 #define MP_STACK_IDS         (1 << 14) /* ids that are ready for new ones */
 #define MP_STACK_IDS_GIVEN   1024      /* at most, by one run of mp_give_ids */
