@@ -82,7 +82,7 @@ int mp_exec(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	mp_head(&ev->h, MP_EV_EXEC, sizeof(*ev), tgid);
 	bpf_get_current_comm(ev->comm, sizeof(ev->comm));
-	mp_send(ev);
+	mp_send_now(ev); /* its stacks have no tables yet */
 	return 0;
 }
 

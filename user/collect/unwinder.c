@@ -71,8 +71,9 @@ static void give_ids(struct mp_unwinder *u)
 
 	if (args[1] > u->nr_to_give)
 		args[1] = u->nr_to_give;
-	if (bpf_prog_test_run_opts(bpf_program__fd(u->k->skel->progs.mp_give_ids), &opts))
-		return; /* the next time */
+	if (!args[1] ||
+	    bpf_prog_test_run_opts(bpf_program__fd(u->k->skel->progs.mp_give_ids), &opts))
+		return; /* the next time, if there are any */
 	u->last_id += opts.retval;
 	u->nr_to_give -= opts.retval;
 }
