@@ -185,6 +185,7 @@ struct mp_thread {
 	struct mp_unwind unwind;
 	__u64 pcs[MP_STACK_FRAMES]; /* of the stack that is being unwound */
 	__u32 nr_pcs, pcs_end;      /* enum mp_stack_end */
+	struct mp_stack_key key;    /* the chunk that is being interned; pad is always 0 */
 };
 
 /* bpf/question/calibrate.bpf.c */

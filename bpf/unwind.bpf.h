@@ -307,8 +307,8 @@ static __always_inline u32 intern_chunk(const struct mp_stack_key *key)
 	return id;
 }
 
-/* Adds a frame to @t->pcs and goes to the one outside of it; 1: there is none. */
-static __always_inline u32 walk_frame(volatile struct mp_thread *t, u32 i)
+/* Adds a frame to @t->pcs and goes to the one outside of it; true: there is none. */
+static __always_inline bool walk_frame(volatile struct mp_thread *t, u32 i)
 {
 	t->pcs[i & (MP_STACK_FRAMES - 1)] = t->unwind.pc | (t->unwind.exact ? MP_STACK_EXACT : 0);
 	t->nr_pcs = i + 1;
@@ -316,31 +316,23 @@ static __always_inline u32 walk_frame(volatile struct mp_thread *t, u32 i)
 	return t->pcs_end != MP_STACK_GOES_ON;
 }
 
-static long next_frame(u32 i, void *ctx)
-{
-	return walk_frame(*(struct mp_thread **)ctx, i);
-}
+#define FRAMES_AT_ONCE 4
 
-/* The same for kernels without bpf_loop: looked at once by the verifier, at the price of a look-up. */
-__weak u32 mp_unwind_frame(u32 i)
+/*
+ * Some frames from the @i-th on; 1: there are no more. A global function: the verifier looks at it once,
+ * where the thread's scratch is anything, and not after each frame before. (bpf_loop would do that too;
+ * 5.10 has none, and refuses what only mentions it.)
+ */
+__weak u32 mp_unwind_frames(u32 i)
 {
 	struct mp_thread *t = mp_thread_get();
 
-	return t ? walk_frame(t, i) : 1;
-}
-
-/* Fills @t->pcs, innermost first, their number and why there are no more. */
-static __always_inline void walk_frames(struct mp_thread *t)
-{
-	if (mp_set.has_loop) {
-		bpf_loop(MP_STACK_FRAMES, next_frame, &t, 0);
-	} else {
-		for (u32 i = 0; i < MP_STACK_FRAMES; i++)
-			if (mp_unwind_frame(i))
-				break;
-	}
-	if (t->pcs_end == MP_STACK_GOES_ON)
-		t->pcs_end = MP_STACK_DEEP;
+	if (!t)
+		return 1;
+	for (u32 n = 0; n < FRAMES_AT_ONCE; n++)
+		if (walk_frame(t, i + n))
+			return 1;
+	return 0;
 }
 
 /*
@@ -348,7 +340,7 @@ static __always_inline void walk_frames(struct mp_thread *t)
  * there. Without a branch, and with what the map says anew each time: all ways through here look the
  * same to the verifier, or it would follow each of their combinations.
  */
-static __always_inline s64 fill_chunk(struct mp_stack_key *key, struct mp_thread *t, int k)
+static __always_inline s64 fill_chunk(struct mp_stack_key *key, struct mp_thread *t, u32 k)
 {
 	s64 left = (s64) * (volatile u32 *)&t->nr_pcs - k, over = left - MP_STACK_CHUNK, there;
 
@@ -363,23 +355,19 @@ static __always_inline s64 fill_chunk(struct mp_stack_key *key, struct mp_thread
 	return left;
 }
 
-struct interning {
-	struct mp_thread *t;
-	struct mp_stack_key key;
-};
-
-/* Interns the chunk of the frames from the outermost but @i * MP_STACK_CHUNK inwards; 1: it was the last. */
-static long intern_next(u32 i, void *ctx)
+/* Interns the @i-th chunk, counted from the outermost; 1: it was the last. Global as above. */
+__weak u32 mp_unwind_intern(u32 i)
 {
-	struct interning *in = ctx;
-	s64 left = fill_chunk(&in->key, in->t, i * MP_STACK_CHUNK);
+	struct mp_thread *t = mp_thread_get();
+	s64 left;
 
-	in->key.prev = intern_chunk(&in->key);
-	in->key.end = MP_STACK_GOES_ON;
-	return !in->key.prev || left <= MP_STACK_CHUNK;
+	if (!t)
+		return 1;
+	left = fill_chunk(&t->key, t, i * MP_STACK_CHUNK);
+	t->key.prev = intern_chunk(&t->key);
+	t->key.end = MP_STACK_GOES_ON;
+	return !t->key.prev || left <= MP_STACK_CHUNK;
 }
-
-#define CHUNKS ((MP_STACK_FRAMES + MP_STACK_CHUNK - 1) / MP_STACK_CHUNK)
 
 /*
  * The id of the stack that begins at @pc, with @sp and @bp as they are there, in the process of @layout;
@@ -388,23 +376,22 @@ static long intern_next(u32 i, void *ctx)
  */
 __weak u32 mp_unwind_stack(u64 pc, u64 sp, u64 bp, u32 layout, u32 exact)
 {
-	struct interning in = { .t = mp_thread_make() };
+	struct mp_thread *t = mp_thread_make();
 
-	if (!in.t)
+	if (!t)
 		return 0;
-	in.t->unwind = (struct mp_unwind){
+	t->unwind = (struct mp_unwind){
 		.pc = pc, .sp = sp, .bp = bp, .layout = layout, .exact = exact & 1
 	};
-	walk_frames(in.t);
-	in.key.end = *(volatile u32 *)&in.t->pcs_end;
-	if (mp_set.has_loop) {
-		bpf_loop(CHUNKS, intern_next, &in, 0);
-	} else {
-		for (u32 i = 0; i < CHUNKS; i++)
-			if (intern_next(i, &in))
-				break;
-	}
-	return in.key.prev;
+	for (u32 i = 0; i < MP_STACK_FRAMES; i += FRAMES_AT_ONCE)
+		if (mp_unwind_frames(i))
+			break;
+	t->key.prev = 0;
+	t->key.end = t->pcs_end != MP_STACK_GOES_ON ? t->pcs_end : MP_STACK_DEEP;
+	for (u32 i = 0; i * MP_STACK_CHUNK < MP_STACK_FRAMES; i++)
+		if (mp_unwind_intern(i))
+			break;
+	return t->key.prev;
 }
 
 /* As of the call that entered a function with these registers, of which none is changed yet. */
