@@ -70,16 +70,6 @@ static void *read_chunk(const struct mp_elf *e, uint64_t offset, uint64_t len)
 	return buf;
 }
 
-size_t mp_elf__nr_phdrs(const struct mp_elf *e)
-{
-	return e->nr_phdrs;
-}
-
-const Elf64_Phdr *mp_elf__phdr(const struct mp_elf *e, size_t i)
-{
-	return &e->phdrs[i];
-}
-
 int mp_elf__offset(const struct mp_elf *e, uint64_t vaddr, uint32_t flags, uint64_t *offset,
 		   uint64_t *avail)
 {

@@ -34,9 +34,6 @@ int mp_elf__symbols(struct mp_elf *e, mp_elf_symbol_fn fn, void *ctx);
 typedef int (*mp_elf_reloc_fn)(void *ctx, const char *name, uint64_t slot);
 int mp_elf__relocs(struct mp_elf *e, mp_elf_reloc_fn fn, void *ctx);
 
-/* Number of program headers, and one of them. */
-size_t mp_elf__nr_phdrs(const struct mp_elf *e);
-const Elf64_Phdr *mp_elf__phdr(const struct mp_elf *e, size_t i);
 /*
  * File offset of ELF address @vaddr in a segment with all of @flags (PF_X, 0: any), and the bytes
  * from there to the segment's end in the file.
