@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "collect/calibrate.h"
-#include "collect/closer.h"
+#include "collect/grace.h"
 #include "collect/tracefs.h"
 #include "mallocpath.skel.h"
 
@@ -323,7 +323,7 @@ void mp_kernel_own(struct mp_kernel *k, const struct mp_ev_pages *ev)
 void mp_kernel_detach(struct mp_kernel *k)
 {
 	for (size_t i = 0; i < k->nr_links; i++)
-		mp_closer__close(k->closer, k->links[i], -1);
+		mp_grace__close(k->grace, k->links[i], -1);
 	k->nr_links = 0;
 }
 
@@ -364,7 +364,7 @@ int mp_kernel_open(struct mp_kernel *k, uint32_t ring_bytes, bool follow, enum m
 	int rc;
 
 	memset(k, 0, sizeof(*k));
-	k->closer = mp_closer__new();
+	k->grace = mp_grace__new();
 	rc = mp_calibrate(&k->set, err);
 	k->set.follow = follow;
 	k->set.preemptible &= may_preempt();
@@ -379,11 +379,11 @@ int mp_kernel_open(struct mp_kernel *k, uint32_t ring_bytes, bool follow, enum m
 	return rc;
 }
 
-/* Links end before their programs' maps go; the closer is waited for. */
+/* Links end before their programs' maps go; the grace is waited for. */
 void mp_kernel_close(struct mp_kernel *k)
 {
 	unload(k);
-	mp_closer__free(k->closer);
+	mp_grace__free(k->grace);
 	free(k->links);
 	memset(k, 0, sizeof(*k));
 }

@@ -16,14 +16,14 @@
 #include "collect/rows.h"
 
 struct mallocpath_bpf;
-struct mp_closer;
+struct mp_grace;
 
 struct mp_kernel {
 	struct mallocpath_bpf *skel;
 	struct mp_settings set;
 	struct mp_rows rows; /* how faults are seen */
 	bool multi;          /* uprobe.multi links are to be had */
-	struct mp_closer *closer;
+	struct mp_grace *grace;
 	uint8_t *owned; /* a byte a page: the map "owned", shared with the programs */
 	size_t owned_bytes;
 	const struct mp_counts *counts; /* one a CPU: the map "counts" */

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "collect/calibrate.h"
-#include "collect/closer.h"
+#include "collect/grace.h"
 #include "mallocpath.skel.h"
 
 #define MULTI_RETURN 1 /* BPF_F_UPROBE_MULTI_RETURN */
@@ -68,9 +68,9 @@ struct mp_probes *mp_probes__new(struct mp_kernel *k)
 static void release(struct mp_probes *p, struct attached *a)
 {
 	for (size_t i = 0; i < a->nr_fds; i++)
-		mp_closer__close(p->k->closer, NULL, a->fds[i]);
+		mp_grace__close(p->k->grace, NULL, a->fds[i]);
 	for (size_t i = 0; i < a->nr_links; i++)
-		mp_closer__close(p->k->closer, a->links[i], -1);
+		mp_grace__close(p->k->grace, a->links[i], -1);
 	free(a->fds);
 	free(a->links);
 	free(a->index);

@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "collect/elf.h"
+#include "collect/grace.h"
 #include "collect/procfs.h"
 #include "collect/unwind_table.h"
 #include "mallocpath.skel.h"
@@ -113,7 +114,7 @@ static void leave(struct mp_unwinder *u, uint32_t index)
 
 	if (!o->used || --o->users)
 		return;
-	bpf_map_delete_elem(bpf_map__fd(u->k->skel->maps.tables), &index);
+	mp_grace__put(u->k->grace, bpf_map__fd(u->k->skel->maps.tables), index, -1);
 	u->bytes -= o->bytes;
 	u->nr_tables -= !o->plain;
 	o->used = false;
@@ -162,16 +163,12 @@ static int make_map(const char *name, uint32_t value_size, const void *data, uin
 }
 
 /* Puts a new array at @index of a map of maps. */
-static int put_map(struct bpf_map *outer, uint32_t index, const char *name, uint32_t value_size,
-		   const void *data, uint32_t nr)
+static int put_map(struct mp_unwinder *u, struct bpf_map *outer, uint32_t index, const char *name,
+		   uint32_t value_size, const void *data, uint32_t nr)
 {
-	int fd = make_map(name, value_size, data, nr), rc = fd;
+	int fd = make_map(name, value_size, data, nr);
 
-	if (fd < 0)
-		return fd;
-	rc = bpf_map_update_elem(bpf_map__fd(outer), &index, &fd, BPF_ANY) ? -errno : 0;
-	close(fd); /* the outer map holds it */
-	return rc;
+	return fd < 0 ? fd : mp_grace__put(u->k->grace, bpf_map__fd(outer), index, fd);
 }
 
 static int compile(struct mp_unwinder *u, uint32_t index, Elf *elf)
@@ -192,7 +189,7 @@ static int compile(struct mp_unwinder *u, uint32_t index, Elf *elf)
 	if (u->bytes + bytes > u->memory.max_bytes)
 		rc = -ENOSPC;
 	else
-		rc = put_map(u->k->skel->maps.tables, index, "mp_table", sizeof(uint64_t),
+		rc = put_map(u, u->k->skel->maps.tables, index, "mp_table", sizeof(uint64_t),
 			     t.entries, t.n_index + t.n_rows);
 	if (!rc) {
 		o->base = t.base;
@@ -386,7 +383,7 @@ int mp_unwinder__look(struct mp_unwinder *u, pid_t pid, struct mp_err *err)
 	if (!rc)
 		rc = describe_all(u, pid, &maps, &next);
 	if (!rc)
-		rc = put_map(u->k->skel->maps.layouts, index, "mp_layout", sizeof(*next.codes),
+		rc = put_map(u, u->k->skel->maps.layouts, index, "mp_layout", sizeof(*next.codes),
 			     next.codes, next.codes[0].start + 1);
 	if (!rc)
 		rc = mp_kernel_layout(u->k, pid, index);
@@ -427,7 +424,7 @@ void mp_unwinder__forget(struct mp_unwinder *u, pid_t pid)
 
 	if (!index || !u->layouts[index].pid)
 		return;
-	bpf_map_delete_elem(bpf_map__fd(u->k->skel->maps.layouts), &index);
+	mp_grace__put(u->k->grace, bpf_map__fd(u->k->skel->maps.layouts), index, -1);
 	drop(u, &u->layouts[index]);
 }
 
