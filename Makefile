@@ -3,6 +3,7 @@
 #   make                  build/mallocpath and the tests' programs
 #   make check            unit and command line tests
 #   make kmod             build/kmod/RELEASE/mallocpath.ko (KDIR: the kernel's build directory)
+#   make install-dkms     the module's sources for DKMS, in DESTDIR/usr/src
 #   make bench            what tracing costs, beside libbpf-tools' memleak
 #   make install          DESTDIR, prefix (/usr/local), bindir, mandir, docdir
 #   make clean            removes build/
@@ -219,14 +220,27 @@ check: all tests
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 kmod_sources := Kbuild $(wildcard kmod/*.[ch])
+sparse := $(shell command -v sparse)
 
+# What the compiler has warned of once it does not say again: those objects are not kept.
 .PHONY: kmod
 kmod:
-	$(Q)release=$$(cat '$(KDIR)/include/config/kernel.release') && \
+	$(Q)release=$$(sed -n 's/^#define UTS_RELEASE "\(.*\)"/\1/p' '$(KDIR)/include/generated/utsrelease.h') && \
 		dir='$(abspath $(BUILD))/kmod/'$$release && mkdir -p "$$dir/kmod" && \
 		cp --preserve=timestamps Kbuild "$$dir/" && \
 		cp --preserve=timestamps $(filter kmod/%,$(kmod_sources)) "$$dir/kmod/" && \
-		$(MAKE) -C '$(KDIR)' M="$$dir" W=1 modules && ls "$$dir/mallocpath.ko"
+		{ $(MAKE) -C '$(KDIR)' M="$$dir" W=1 $(if $(sparse),C=2) modules >"$$dir/log" 2>&1 || \
+			{ cat "$$dir/log"; exit 1; }; } && cat "$$dir/log" && \
+		{ scripts/warnings $(if $(sparse),,--no-sparse) "$$dir" "$$dir/log" || \
+			{ rm -f "$$dir"/kmod/*.o; $(if $(werror),exit 1); }; } && ls "$$dir/mallocpath.ko"
+
+# The module's sources where dkms(8) looks for them.
+dkms_dir = $(DESTDIR)/usr/src/mallocpath-$(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' kmod/dkms.conf)
+.PHONY: install-dkms
+install-dkms:
+	$(INSTALL) -d '$(dkms_dir)/kmod'
+	$(INSTALL) -m 644 Kbuild kmod/dkms.conf '$(dkms_dir)/'
+	$(INSTALL) -m 644 $(filter kmod/%,$(kmod_sources)) '$(dkms_dir)/kmod/'
 
 bench: all benches
 	$(Q)scripts/bench

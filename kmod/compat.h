@@ -16,6 +16,10 @@
 #ifndef CONFIG_X86_64
 #error "only x86-64 is supported: the system call's name and its arguments are x86's"
 #endif
+#if !defined(CONFIG_DEBUG_FS) || !defined(CONFIG_KRETPROBES) || !defined(CONFIG_MMU_NOTIFIER) || \
+	!defined(CONFIG_TRACEPOINTS)
+#error "this kernel lacks one of DEBUG_FS, KRETPROBES, MMU_NOTIFIER, TRACEPOINTS"
+#endif
 #ifdef CONFIG_PREEMPT_RT
 #error "a probe that finds no room takes a page from a list under locks that sleep here"
 #endif

@@ -148,6 +148,32 @@ warning_fails()
 	[ -z "$output" ]
 }
 
+# builds_with SERIES LINE: a module with that line in a function of its own
+builds_with()
+{
+	local dir=$BATS_TEST_TMPDIR/planted
+	mkdir -p "$dir"
+	printf 'obj-m := planted.o\n' >"$dir/Kbuild"
+	printf '#include <linux/module.h>\nMODULE_LICENSE("GPL");\nMODULE_DESCRIPTION("planted");\n%s\n' \
+		"static int __init planted(void) { $2 return 0; } module_init(planted);" >"$dir/planted.c"
+	run scripts/kernels module "$1" "$dir" "$BATS_TEST_TMPDIR/out"
+	echo "$output"
+}
+
+only_the_right_module_is_built()
+{
+	builds_with "$1" 'pr_info("fine");'
+	[ "$status" -eq 0 ] || return 1
+	builds_with "$1" 'int set_only; set_only = 1;'
+	[ "$status" -eq 1 ] && [[ $output == *planted.c*set_only* ]] || return 1
+	builds_with "$1" 'if ((int __user *)4096 == (int *)4096) return 1;'
+	[ "$status" -eq 1 ] && [[ $output == *planted.c*"different address spaces"* ]]
+}
+
+@test "a module is built without a warning of W=1 or sparse, or not at all" {
+	on_each only_the_right_module_is_built
+}
+
 @test "wrong use is said, and costs no boot" {
 	run scripts/vm
 	[ "$status" -eq 2 ]
