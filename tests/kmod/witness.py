@@ -9,6 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from harness import wait_until  # noqa: E402  pylint: disable=C0413
 
 ROOT = "/sys/kernel/debug/mallocpath"
+PARAM = "/sys/module/mallocpath/parameters"
 HERE = os.path.dirname(os.path.abspath(__file__))
 PAGE = 4096
 KINDS = ("anon", "thp", "mthp", "zero", "cow", "swapin", "file", "shmem")
@@ -39,6 +40,26 @@ def write(path, text):
         os.write(fd, text if isinstance(text, bytes) else text.encode())
     finally:
         os.close(fd)
+
+
+def put(path, text):
+    """A setting of the kernel's"""
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)
+
+
+def module_path():
+    words = dict(word.split("=", 1) for word in read("/proc/cmdline").split() if "=" in word)
+    return os.environ.get("MALLOCPATH_KO") or f"{words['mallocpath_vm']}/module/mallocpath.ko"
+
+
+def unload():
+    """The status of rmmod: 0 if it is gone"""
+    return subprocess.run(["rmmod", "mallocpath"], capture_output=True, check=False).returncode
+
+
+def load(*options):
+    subprocess.run(["insmod", module_path(), *options], check=True)
 
 
 def refused(path, text):
@@ -165,6 +186,11 @@ def faults(pid):
     return int(fields[7]), int(fields[9])
 
 
+def wait_for_words(pid):
+    """It has answered and stands in read(2) of its stdin: from here on nothing of it faults."""
+    wait_until(f"{pid} waits for words", lambda: read(f"/proc/{pid}/syscall").startswith("0 0x0 "))
+
+
 class Child:
     """tests/kmod/child, told what to do."""
 
@@ -172,6 +198,7 @@ class Child:
         self.process = subprocess.Popen([sys.executable, f"{HERE}/child"], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         self.pid = self.process.pid
+        self.listener = self.pid  # who obeys words: a fork, while it lives
         self.expect("ready")
         self.before = faults(self.pid)
         if tracked_too:
@@ -181,6 +208,7 @@ class Child:
         answer = self.process.stdout.readline().strip()
         if answer != line:
             raise ValueError(f"child said '{answer}', not '{line}'")
+        wait_for_words(self.listener)
 
     def tell(self, *words):
         self.process.stdin.write(" ".join(hex(w) if isinstance(w, int) and w > 1 << 20 else str(w)
@@ -192,7 +220,17 @@ class Child:
         answer = self.process.stdout.readline().strip()
         if not answer or answer.startswith("error"):
             raise ValueError(f"{words}: {answer or 'it died'}")
+        if words[0] == "exit":
+            self.listener = self.pid
+        wait_for_words(self.listener)
         return None if answer == "-" else int(answer, 16)
+
+    def fork(self, addr, pages):
+        """The pid of the fork that obeys from now on, until "exit"; it has written to @pages."""
+        self.tell("fork", addr, pages)
+        self.listener = int(self.process.stdout.readline(), 16)
+        wait_for_words(self.listener)
+        return self.listener
 
     def vmas(self):
         return Vmas(self.pid)
