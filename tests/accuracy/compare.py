@@ -263,14 +263,19 @@ def compare_loss(report, bad):
         bad.add("loss", "no PFN was followed from the page allocator to the entry")
 
 
-def compare_audit(truths, report, bad):
-    """The kernel module's walk: of all that still stands, every page, and no other opinion."""
+def compare_audit(truths, report, stands, bad):
+    """
+    The kernel module's walk: of all that still stands, every page, and no other opinion. The process
+    @stands does: a report that takes it for ended would be spared the walk.
+    """
     loss, checks = report["loss"], report["checks"]
     bad.equal("audit", "host.module", report["host"].get("module", False), MODULE)
     if not MODULE:
         bad.equal("audit", "pages", loss.get("module_mismatch_pages"), None)
         return
     alive = {process["pid"] for process in report["processes"] if process.get("at") == "now"}
+    if stands is not None and stands not in alive:
+        bad.add("audit", f"{stands} stands there, and was not walked")
     if not alive:  # nothing was there any more to be walked
         bad.equal("audit", "pages of what has ended", loss["module_mismatch_pages"], None)
         return
@@ -307,7 +312,7 @@ def compare(truths, report, rss=None):
         compare_books(truth, process, rss if i == 0 else None, bad)
     compare_sites(truths, report, bad)
     compare_loss(report, bad)
-    compare_audit(truths, report, bad)
+    compare_audit(truths, report, None if rss is None else truths[0].pid, bad)
     return bad
 
 
