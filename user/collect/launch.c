@@ -265,8 +265,7 @@ static int seize_fail(pid_t pid, int error, struct mp_err *err)
 	int64_t tracer = mp_target_status(pid, "TracerPid");
 
 	if (error == ESRCH)
-		return mp_fail(err, MP_EXIT_FAILED, error,
-			       "process %d ended while being attached; list with ps -e", pid);
+		return mp_target_ended(pid, err);
 	if (tracer > 0)
 		return mp_fail(err, MP_EXIT_FAILED, error,
 			       "process %d is traced by process %d (a debugger or strace): its "

@@ -20,6 +20,7 @@
 #define RING_BYTES    (32U << 20)
 #define TABLE_BYTES   (1ULL << 30)  /* of unwind tables: twice what libLLVM and all of KDE need */
 #define RESCAN_NS     5000000ULL    /* between two looks at a process that has just changed */
+#define GOING_MS      200           /* from the loss of its memory to the end of a process */
 #define RESCAN_END_NS 2000000000ULL /* a new image whose allocator is not there by then has none */
 
 struct process {
@@ -321,6 +322,17 @@ static int tell_host(struct mp_session *s)
 	return mp_stream_emit(s->stream, &ev.h);
 }
 
+/*
+ * What could not be read of a process that is going is said to be missing in many ways (EACCES and
+ * EPERM among them); its memory is gone a moment before its pidfd tells of its end.
+ */
+static int begin_failed(const struct process *p, int rc, struct mp_err *err)
+{
+	struct pollfd fd = { .fd = p->pidfd, .events = POLLIN };
+
+	return poll(&fd, 1, GOING_MS) > 0 ? mp_target_ended(p->pid, err) : rc;
+}
+
 static int begin_attached(struct mp_session *s, struct mp_err *err)
 {
 	for (size_t i = 0; i < s->opts.nr_pids; i++) {
@@ -340,7 +352,7 @@ static int begin_attached(struct mp_session *s, struct mp_err *err)
 		if (!rc && s->opts.follow)
 			rc = mp_launch__seize(s->launch, pid, err);
 		if (rc)
-			return rc;
+			return begin_failed(p, rc, err);
 	}
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,6 +162,9 @@ int mp_target_exe(pid_t pid, struct mp_err *err)
 	ssize_t n = read_proc(pid, "exe", (char *)head, sizeof(head));
 	int machine;
 
+	/* EACCES is also what a link of a process gives that went in between (proc_pid_get_link) */
+	if (n == -EACCES && kill(pid, 0) && errno == ESRCH)
+		return mp_target_ended(pid, err);
 	if (n == -EACCES || n == -EPERM)
 		return mp_fail(err, MP_EXIT_LACKS, EPERM,
 			       "process %d: not permitted to read its program; run as root (sudo)",
@@ -268,6 +272,12 @@ int mp_target_check(pid_t pid, struct mp_err *err)
 	return ret;
 }
 
+int mp_target_ended(pid_t pid, struct mp_err *err)
+{
+	return mp_fail(err, MP_EXIT_FAILED, ESRCH,
+		       "process %d ended while being attached; list with ps -e", pid);
+}
+
 int mp_target_open(pid_t pid, struct mp_err *err)
 {
 	int fd = (int)syscall(SYS_pidfd_open, pid, 0); /* sets close-on-exec by itself */
@@ -275,8 +285,7 @@ int mp_target_open(pid_t pid, struct mp_err *err)
 	if (fd >= 0)
 		return fd;
 	if (errno == ESRCH)
-		return mp_fail(err, MP_EXIT_FAILED, ESRCH,
-			       "process %d ended while being attached; list with ps -e", pid);
+		return mp_target_ended(pid, err);
 	return mp_fail(err, MP_EXIT_LACKS, errno,
 		       "process %d: pidfd_open failed (%s); Linux 5.3 or later is needed", pid,
 		       strerror(errno));

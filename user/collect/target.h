@@ -29,6 +29,9 @@ int mp_target_exe(pid_t pid, struct mp_err *err);
  * Holding it open also keeps a later process with the same number from being mistaken for it. */
 int mp_target_open(pid_t pid, struct mp_err *err);
 
+/* Fills @err: @pid went while it was being attached to, exit 1. Returns -ESRCH. */
+int mp_target_ended(pid_t pid, struct mp_err *err);
+
 /* Emits MP_EV_PROC. A command line over about 64 KiB is cut. 0, -errno (process gone) or what
  * @emit returned. */
 int mp_target_proc(pid_t pid, bool launched, mp_emit_fn emit, void *ctx);
