@@ -161,6 +161,8 @@ static const char *const known[] = {
 	"new_arena",
 	"allocate_from_new_pool",
 	"_PyObject_Arena*",
+	/* Perl */
+	"Perl_safesys*alloc",
 	/* OpenSSL */
 	"CRYPTO_malloc",
 	"CRYPTO_zalloc",
