@@ -65,28 +65,6 @@ static uint64_t own_cpu_ns(uint64_t *peak_bytes)
 	       (u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1000ULL;
 }
 
-/* CPU of all threads, living and gone: utime + stime of /proc/PID/stat, in ticks. */
-static uint64_t process_cpu_ns(pid_t pid)
-{
-	unsigned long long utime = 0, stime = 0;
-	char path[64], text[1024], *p;
-	size_t n;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	f = fopen(path, "re");
-	if (!f)
-		return 0;
-	n = fread(text, 1, sizeof(text) - 1, f);
-	fclose(f);
-	text[n] = 0;
-	p = strrchr(text, ')');
-	if (p)
-		sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &utime,
-		       &stime);
-	return (utime + stime) * (1000000000ULL / sysconf(_SC_CLK_TCK));
-}
-
 static struct process *find(struct mp_session *s, pid_t pid)
 {
 	for (size_t i = s->nr; i-- > 0;)
@@ -104,7 +82,7 @@ static struct process *add(struct mp_session *s, pid_t pid, bool launched)
 	s->list = list;
 	list[s->nr] = (struct process){ .pid = pid, .pidfd = -1, .launched = launched };
 	if (!launched)
-		list[s->nr].cpu_ns = process_cpu_ns(pid);
+		list[s->nr].cpu_ns = mp_target_cpu_ns(pid);
 	s->nr_alive++;
 	return &list[s->nr++];
 }
@@ -504,7 +482,7 @@ static void tell_cost(struct mp_session *s)
 	ev.tool_cpu_ns = own_cpu_ns((uint64_t *)&ev.tool_peak_bytes) - s->tool_cpu_ns;
 	for (size_t i = 0; i < s->nr; i++) {
 		struct process *p = &s->list[i];
-		uint64_t cpu = p->ended ? p->cpu_ns : process_cpu_ns(p->pid);
+		uint64_t cpu = p->ended ? p->cpu_ns : mp_target_cpu_ns(p->pid);
 
 		ev.target_cpu_ns += p->ended ? cpu : cpu > p->cpu_ns ? cpu - p->cpu_ns : 0;
 	}

@@ -318,3 +318,18 @@ int mp_target_proc(pid_t pid, bool launched, mp_emit_fn emit, void *ctx)
 	free(ev);
 	return ret;
 }
+
+uint64_t mp_target_cpu_ns(pid_t pid)
+{
+	unsigned long long utime = 0, stime = 0;
+	char text[1024];
+	const char *at;
+
+	if (read_text(pid, "stat", text, sizeof(text)) < 0)
+		return 0;
+	at = strrchr(text, ')');
+	if (at)
+		sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &utime,
+		       &stime);
+	return (utime + stime) * (1000000000ULL / sysconf(_SC_CLK_TCK));
+}

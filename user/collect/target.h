@@ -36,6 +36,10 @@ int mp_target_ended(pid_t pid, struct mp_err *err);
  * @emit returned. */
 int mp_target_proc(pid_t pid, bool launched, mp_emit_fn emit, void *ctx);
 
+/* CPU time of all its threads, living and gone (utime + stime of /proc/PID/stat, in ticks of 10 ms);
+ * 0 if it is not there. */
+uint64_t mp_target_cpu_ns(pid_t pid);
+
 /* Value of the line "@key:" of /proc/PID/status as a decimal number, -errno if not there. */
 int64_t mp_target_status(pid_t pid, const char *key);
 
