@@ -347,6 +347,7 @@ enum mp_drop {
 	MP_DROP_STACK = 7,       /* no room for a stack */
 	MP_DROP_NO_ENTRY = 8,    /* return seen without its entry (call was under way at attach) */
 	MP_DROP_SYSCALL = 9,     /* a memory system call whose end was not seen */
+	MP_DROP_FAULT_END = 10,  /* a fault's end was not seen */
 	MP_DROP_MAX = 16
 };
 

@@ -63,6 +63,20 @@ static __always_inline u32 entry_before(struct mm_struct *mm, u64 addr)
 	return is_swapped(leaf.val) ? MP_FAULT_SWAPIN : 0;
 }
 
+/*
+ * There are as many returns of a kretprobe at a time as CPUs where the kernel does not preempt (5.10),
+ * and 10 at least elsewhere (kernel/trace/trace_kprobe.c gives no maxactive for perf's): while that
+ * many tasks sleep in their faults, of all others no return is seen. The software event is there
+ * before it, but for get_user_pages; what that mapped is read when the system call ends.
+ */
+static __always_inline void end_unseen(struct mp_thread *t)
+{
+	if ((t->fault_flags & MP_FAULT_GUP) && mp_current())
+		t->gup_ended = 1;
+	else
+		mp_drop(MP_DROP_FAULT_END);
+}
+
 static __always_inline int fault_enter(u64 vma_at, u64 addr, u32 flags, struct mp_regs *regs)
 {
 	struct vm_area_struct *vma = (void *)vma_at;
@@ -74,6 +88,8 @@ static __always_inline int fault_enter(u64 vma_at, u64 addr, u32 flags, struct m
 	if (t && t->in_fault && t->fault_mm == (u64)mm &&
 	    !((t->fault_addr ^ addr) >> MP_PAGE_SHIFT))
 		return 0;
+	if (t && t->in_fault == MP_IN_FAULT)
+		end_unseen(t);
 	owner = owner_of(mm);
 	t = owner ? mp_thread_make() : NULL;
 	if (!t)
@@ -94,7 +110,7 @@ static __always_inline int fault_enter(u64 vma_at, u64 addr, u32 flags, struct m
 	t->nr_allocs = 0;
 	t->stage = 0;
 	t->alloc_depth = 0;
-	t->in_fault = 1;
+	t->in_fault = MP_IN_FAULT;
 	t->fault_ns = bpf_ktime_get_ns();
 	return 0;
 }
@@ -105,8 +121,12 @@ static __always_inline int fault_exit(u32 ret)
 	struct mp_thread *t = mp_thread_get();
 	u32 tid = (u32)bpf_get_current_pid_tgid(), flags = 0;
 
-	if (!t || !t->in_fault || (ret & VM_FAULT_RETRY))
+	if (!t || !t->in_fault)
 		return 0;
+	if (ret & VM_FAULT_RETRY) {
+		t->in_fault = MP_IN_RETRY;
+		return 0;
+	}
 	if (ret & VM_FAULT_ERROR) {
 		t->in_fault = 0;
 		return 0;

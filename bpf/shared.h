@@ -150,9 +150,13 @@ struct mp_unwind {
 	__u32 pad;
 };
 
+enum mp_in { MP_IN_NONE = 0, MP_IN_FAULT = 1, MP_IN_RETRY = 2 /* until it is tried again */ };
+
 struct mp_thread {
 	__u32 depth;
-	__u32 in_fault;
+	__u32 in_fault;  /* enum mp_in */
+	__u32 gup_ended; /* a fault of get_user_pages whose end was not seen */
+	__u32 pad;
 	__u64 alloc_enter_ns; /* of the page allocation under way */
 	struct mp_frame frames[MP_FRAMES];
 

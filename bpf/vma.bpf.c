@@ -295,11 +295,14 @@ static __always_inline void fill_caller(struct mp_ev_range *ev, struct mp_proc_v
 	ev->stack = mp_stack_of_user(p);
 }
 
-static __always_inline bool filled_by_kernel(struct mp_ev_range *ev)
+static __always_inline bool filled_by_kernel(struct mp_thread *t, struct mp_ev_range *ev)
 {
 	u64 locked = BPF_CORE_READ(current_mm(), locked_vm);
+	bool seen = mp_set.gup_seen && !t->gup_ended && t->in_fault != MP_IN_FAULT;
 
-	if (mp_set.gup_seen)
+	t->gup_ended = 0;
+	t->in_fault = MP_IN_NONE;
+	if (seen)
 		return ev->op == MP_OP_MADVISE && ev->prot == MADV_COLLAPSE;
 	switch (ev->op) {
 	case MP_OP_MMAP:
@@ -407,7 +410,7 @@ static __always_inline struct mp_thread *sys_exit(u32 nr, s64 ret)
 		else
 			mp_send(ev);
 	}
-	if ((u64)ret < -4095ULL && filled_by_kernel(&out))
+	if ((u64)ret < -4095ULL && filled_by_kernel(t, &out))
 		note_filled(t, &out);
 	t->walk_caller = out.caller;
 	return t->walk_pages[0] | t->walk_pages[1] ? t : NULL;

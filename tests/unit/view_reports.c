@@ -406,7 +406,8 @@ static const struct mp_report losses = {
 			       [MP_DROP_FAULT_START] = 115,
 			       [MP_DROP_STACK] = 107,
 			       [MP_DROP_NO_ENTRY] = 116,
-			       [MP_DROP_SYSCALL] = 118 } },
+			       [MP_DROP_SYSCALL] = 118,
+			       [MP_DROP_FAULT_END] = 119 } },
 	.cost = UNMEASURED,
 };
 

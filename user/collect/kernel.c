@@ -200,7 +200,7 @@ static int attach_row(struct mp_kernel *k, struct mp_err *err)
 					 k->skel->progs.mp_fault_kernel };
 	int rc;
 
-	if (k->rows.row == MP_ROW_FENTRY && may_preempt()) {
+	if (k->rows.row == MP_ROW_KPROBE || (k->rows.row == MP_ROW_FENTRY && may_preempt())) {
 		rc = attach_faults(k, err);
 		if (rc)
 			return rc;

@@ -372,6 +372,7 @@ static void loss(struct mp_json *j, const struct mp_loss *l)
 		[MP_DROP_STACK] = "stack",
 		[MP_DROP_NO_ENTRY] = "no_entry",
 		[MP_DROP_SYSCALL] = "syscall",
+		[MP_DROP_FAULT_END] = "fault_end",
 	};
 	size_t i;
 

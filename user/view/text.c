@@ -173,6 +173,7 @@ void mp_text_loss(const struct mp_loss *loss, const struct mp_view_opts *opts, F
 		{ loss->dropped[MP_DROP_USER_READ], "reads of the target's memory that failed" },
 		{ loss->dropped[MP_DROP_WALK], "page tables that could not be read" },
 		{ loss->dropped[MP_DROP_FAULT_START], "faults whose start was not seen" },
+		{ loss->dropped[MP_DROP_FAULT_END], "faults whose end was not seen" },
 		{ loss->dropped[MP_DROP_SYSCALL], "memory system calls whose end was not seen" },
 		{ loss->dropped[MP_DROP_NO_ENTRY],
 		  "returns without entry: calls under way at attach" },
