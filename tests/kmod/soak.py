@@ -239,11 +239,30 @@ def words(tap, times):
 
 # --- reads: of every offset and every size
 
-def differs(fd, whole, offset, size):
-    got = os.pread(fd, size, offset)
-    if whole[offset:offset + len(got)] == got and bool(got) == (offset < len(whole)):
-        return None
-    return f"{size} bytes at {offset} of {len(whole)}: {got[:40]}"
+class Reading:
+    """A file of the module's, in parts and as a whole."""
+
+    def __init__(self, path):
+        self.path, self.fd = path, os.open(path, os.O_RDONLY)
+        self.whole = self.all()
+
+    def all(self):
+        with open(self.path, "rb") as file:
+            return file.read()
+
+    def differs(self, offset, size):
+        """
+        None, or what is wrong. The kernel ages pages of a process that stands still (`young`): what
+        differs is tried again where the whole has changed too.
+        """
+        for _ in range(5):
+            got = os.pread(self.fd, size, offset)
+            if self.whole[offset:offset + len(got)] == got and bool(got) == (offset < len(self.whole)):
+                return None
+            was, self.whole = self.whole, self.all()
+            if self.whole == was:
+                break
+        return f"{size} bytes at {offset} of {len(self.whole)}: {got[:40]}"
 
 
 def reads(tap, step):
@@ -254,19 +273,16 @@ def reads(tap, step):
                lambda: w.read(f"/proc/{process.pid}/syscall").startswith("0 0x0 "))
     chance = random.Random(5)
     for name in ROWS:
-        path = f"{w.ROOT}/{process.pid}/{name}"
-        fd = os.open(path, os.O_RDONLY)
-        with open(path, "rb") as file:
-            whole = file.read()
-        edge = len(whole) + 2 * step
-        bad = [differs(fd, whole, offset, chance.choice((1, 2, 50, 4095, 4096, 4097, 1 << 17)))
+        file = Reading(f"{w.ROOT}/{process.pid}/{name}")
+        edge = len(file.whole) + 2 * step
+        bad = [file.differs(offset, chance.choice((1, 2, 50, 4095, 4096, 4097, 1 << 17)))
                for offset in range(0, edge, step)]
-        bad += [differs(fd, whole, chance.randrange(edge), size) for size in range(1, edge, step)]
-        bad += [differs(fd, whole, 1 << 40, 4096), differs(fd, whole, 0, 1 << 22)]
+        bad += [file.differs(chance.randrange(edge), size) for size in range(1, edge, step)]
+        bad += [file.differs(1 << 40, 4096), file.differs(0, 1 << 22)]
         tried, bad = len(bad), [line for line in bad if line]
-        os.close(fd)
-        tap.check(not bad and len(whole) > 200, f"reads: {name}: {tried} reads of {len(whole)} bytes",
-                  bad[:5])
+        os.close(file.fd)
+        tap.check(not bad and len(file.whole) > 200,
+                  f"reads: {name}: {tried} reads of {len(file.whole)} bytes", bad[:5])
     process.stdin.close()
     process.wait()
     memory_is_back(tap, "reads")
