@@ -87,6 +87,22 @@ int mp_elf__offset(const struct mp_elf *e, uint64_t vaddr, uint32_t flags, uint6
 	return -ENOENT;
 }
 
+bool mp_elf__writable(const struct mp_elf *e, size_t index, uint64_t *vaddr, uint64_t *offset,
+		      uint64_t *len)
+{
+	for (size_t i = 0; i < e->nr_phdrs; i++) {
+		const Elf64_Phdr *p = &e->phdrs[i];
+
+		if (p->p_type != PT_LOAD || !(p->p_flags & PF_W) || index--)
+			continue;
+		*vaddr = p->p_vaddr;
+		*offset = p->p_offset;
+		*len = p->p_filesz;
+		return true;
+	}
+	return false;
+}
+
 int mp_elf__bias(const struct mp_elf *e, uint64_t start, uint64_t offset, uint64_t *bias)
 {
 	for (size_t i = 0; i < e->nr_phdrs; i++) {

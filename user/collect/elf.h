@@ -40,6 +40,12 @@ int mp_elf__relocs(struct mp_elf *e, mp_elf_reloc_fn fn, void *ctx);
  */
 int mp_elf__offset(const struct mp_elf *e, uint64_t vaddr, uint32_t flags, uint64_t *offset,
 		   uint64_t *avail);
+/*
+ * The @index-th writable segment: its ELF address, where it is in the file, and its bytes there. False:
+ * there are no more.
+ */
+bool mp_elf__writable(const struct mp_elf *e, size_t index, uint64_t *vaddr, uint64_t *offset,
+		      uint64_t *len);
 /* Run-time address minus ELF address, given that file offset @offset is mapped at @start. */
 int mp_elf__bias(const struct mp_elf *e, uint64_t start, uint64_t offset, uint64_t *bias);
 /* ELF address of the dynamic segment; 0: none, the object is static. */
