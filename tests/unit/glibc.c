@@ -307,7 +307,7 @@ static void static_program(void **state)
 /* Every word that is relocated, by address; readelf(1) has listed them in "slots". */
 static int check_slot(void *ctx, uint64_t slot, uint64_t value)
 {
-	char line[64];
+	char line[256];
 
 	(void)value;
 	assert_non_null(fgets(line, sizeof(line), ctx));
@@ -317,7 +317,7 @@ static int check_slot(void *ctx, uint64_t slot, uint64_t value)
 
 static void check_relative(const char *version)
 {
-	char path[600], line[64];
+	char path[600], line[256];
 	struct mp_elf *e;
 	FILE *slots;
 	int fd;
