@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The allocator's functions: one program at every entry, one at every return, one for free. The
+ * The allocator's functions: one program at every entry, one at every return, or one for both; one for
+ * free. The
  * probe's cookie says which function it is. Probes sit at an instruction before which neither the
  * argument registers nor rsp have changed, so [rsp] is the return address: the direct caller.
  *
@@ -8,16 +9,18 @@
  * calls malloc): calls that the allocator makes to itself are not blocks of their own and are left
  * out; others are kept on a small stack of frames and matched with their return by stack pointer.
  */
+#include "tier.bpf.h"
 #include "unwind.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
+/* One for each way of attaching: since 6.18 the programs of a map must be attached alike. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, u32);
 	__type(value, u32);
-} nowhere SEC(".maps");
+} nowhere SEC(".maps"), nowhere_of_both SEC(".maps");
 
 /*
  * Never taken, and it is enough that it is there. Since 6.13 the locals of a kprobe's program lie in
@@ -25,11 +28,11 @@ struct {
  * where the kernel can be preempted, and two threads would share them. A program with a tail call has
  * them on the kernel's stack (kernel/bpf/verifier.c, bpf_enable_priv_stack).
  */
-static __always_inline void on_own_stack(void *ctx)
-{
-	if (mp_set.never)
-		bpf_tail_call(ctx, &nowhere, 0);
-}
+#define on_own_stack(ctx, map)                       \
+	do {                                         \
+		if (mp_set.never)                    \
+			bpf_tail_call(ctx, &map, 0); \
+	} while (0)
 
 static __always_inline u64 cookie_of(struct mp_regs *r)
 {
@@ -41,7 +44,7 @@ static __always_inline u64 cookie_of(struct mp_regs *r)
 	key.addr = r->rip;
 	key.tgid = mp_tgid();
 	cookie = bpf_map_lookup_elem(&spots, &key);
-	return cookie ? *cookie : MP_COOKIE(MP_FN_NONE, 0, MP_HIT_NONE, 0);
+	return cookie ? *cookie : MP_COOKIE(MP_FN_NONE, 0, MP_HIT_NONE, 0, 0);
 }
 
 /* The same stack, not another one (signal stack, coroutine) that happens to lie lower. */
@@ -129,39 +132,38 @@ static __always_inline void send_free(u16 type, u32 tgid, u64 addr, u64 sp, u64 
 	mp_send(ev);
 }
 
-SEC("uprobe")
-int mp_alloc_ent(struct mp_regs *r)
+static __always_inline void fill_alloc(struct mp_ev_alloc *ev, struct mp_frame *f, u64 addr,
+				       u64 chunk, u8 tiered)
 {
-	u64 cookie = cookie_of(r);
-	struct mp_proc_val *p = mp_current();
-	u32 fn = MP_COOKIE_FN(cookie);
-	struct mp_thread *t;
-	struct mp_frame *f;
-	u64 caller = 0;
-	u32 depth;
+	ev->addr = addr;
+	ev->requested = f->requested;
+	ev->chunk = chunk;
+	ev->caller = f->caller;
+	ev->stack = f->stack;
+	ev->provider = MP_COOKIE_PROVIDER(f->cookie);
+	ev->fn = MP_COOKIE_FN(f->cookie);
+	ev->tiered = tiered;
+}
 
-	on_own_stack(r);
-	mp_hit(MP_COOKIE_INDEX(cookie));
-	if (!p)
-		return 0;
-	t = mp_thread_make();
-	if (!t)
-		return 0;
-	if (bpf_probe_read_user(&caller, 8, (void *)r->rsp))
-		mp_drop(MP_DROP_USER_READ);
-	if (is_tail_call(t, r->rsp, caller)) {
-		mp_frame_at(t, t->depth - 1)->tails++;
-		return 0;
-	}
-	drop_stale(t, r->rsp);
-	depth = t->depth;
-	if (depth && called_from_allocator(caller))
-		return 0;
-	if (depth >= MP_FRAMES) {
-		mp_drop(MP_DROP_NESTED);
-		return 0;
-	}
-	f = mp_frame_at(t, depth);
+static __always_inline void send_alloc(struct mp_proc_val *p, struct mp_frame *f, u64 addr,
+				       u64 chunk, u8 tiered)
+{
+	struct mp_ev_alloc *ev = mp_reserve(sizeof(*ev));
+
+	if (!ev)
+		return;
+	mp_head(&ev->h, MP_EV_ALLOC, sizeof(*ev), p->owner);
+	fill_alloc(ev, f, addr, chunk, tiered);
+	mp_send(ev);
+}
+
+/* The frame of a call that has begun. True: the block it will return is in the thread's cache. */
+static __always_inline bool fill_frame(struct mp_frame *f, struct mp_proc_val *p,
+				       struct mp_thread *t, struct mp_regs *r, u64 caller,
+				       u64 cookie)
+{
+	u32 fn = MP_COOKIE_FN(cookie);
+
 	f->sp = r->rsp;
 	f->caller = caller;
 	f->requested = requested(fn, r);
@@ -169,6 +171,51 @@ int mp_alloc_ent(struct mp_regs *r)
 	f->cookie = cookie;
 	f->tails = 0;
 	f->stack = mp_stack_of_call(p, r, caller);
+	if (MP_COOKIE_GLIBC(cookie))
+		return mp_tier_begin(&p->glibc, t, mp_snap_at(t, t->depth), fn, f->requested);
+	mp_snap_at(t, t->depth)->need = 0;
+	return false;
+}
+
+/* @spare: the return need not be seen if 1 is returned. */
+static __always_inline int alloc_entry(struct mp_regs *r, bool spare)
+{
+	u64 cookie = cookie_of(r);
+	struct mp_proc_val *p = mp_current();
+	u32 fn = MP_COOKIE_FN(cookie);
+	struct mp_thread *t;
+	struct mp_frame *f;
+	u64 caller = 0, hit;
+	u32 depth;
+
+	mp_hit(MP_COOKIE_INDEX(cookie));
+	if (!p)
+		return 1;
+	t = mp_thread_make();
+	if (!t)
+		return 1;
+	if (bpf_probe_read_user(&caller, 8, (void *)r->rsp))
+		mp_drop(MP_DROP_USER_READ);
+	if (is_tail_call(t, r->rsp, caller)) {
+		if (!spare)
+			mp_frame_at(t, t->depth - 1)->tails++;
+		return 1;
+	}
+	drop_stale(t, r->rsp);
+	depth = t->depth;
+	if (depth && called_from_allocator(caller))
+		return 1;
+	if (depth >= MP_FRAMES) {
+		mp_drop(MP_DROP_NESTED);
+		return 1;
+	}
+	f = mp_frame_at(t, depth);
+	if (fill_frame(f, p, t, r, caller, cookie) && spare) {
+		hit = mp_snap_at(t, depth)->hit;
+		send_alloc(p, f, hit, tier_word(hit - 8),
+			   MP_TIERED(MP_TIER_TCACHE, MP_SURE_CERTAIN));
+		return 1;
+	}
 	t->depth = depth + 1;
 	if (fn == MP_FN_POSIX_MEMALIGN) {
 		f->arg = r->rdi;
@@ -177,6 +224,14 @@ int mp_alloc_ent(struct mp_regs *r)
 		if (f->arg)
 			send_free(MP_EV_REALLOC, p->owner, f->arg, r->rsp, cookie);
 	}
+	return 0;
+}
+
+SEC("?uprobe")
+int mp_alloc_ent(struct mp_regs *r)
+{
+	on_own_stack(r, nowhere);
+	alloc_entry(r, false);
 	return 0;
 }
 
@@ -218,31 +273,15 @@ static __always_inline u64 result(struct mp_frame *f, u64 rax)
 	return addr;
 }
 
-static __always_inline void fill_alloc(struct mp_ev_alloc *ev, struct mp_frame *f, u64 addr)
-{
-	ev->addr = addr;
-	ev->requested = f->requested;
-	ev->chunk = 0;
-	ev->caller = f->caller;
-	ev->stack = f->stack;
-	ev->provider = MP_COOKIE_PROVIDER(f->cookie);
-	ev->fn = MP_COOKIE_FN(f->cookie);
-	ev->pad = 0;
-	if (addr && MP_COOKIE_GLIBC(f->cookie))
-		bpf_probe_read_user(&ev->chunk, 8, (void *)(addr - 8));
-}
-
-SEC("uretprobe")
-int mp_alloc_ret(struct mp_regs *r)
+static __always_inline int alloc_return(struct mp_regs *r)
 {
 	struct mp_proc_val *p = mp_current();
 	struct mp_thread *t = mp_thread_get();
 	struct mp_ev_realloc_done *re;
-	struct mp_ev_alloc *ev;
 	struct mp_frame f;
-	u64 addr;
+	u64 addr, old, chunk = 0;
+	u8 tiered = 0;
 
-	on_own_stack(r);
 	mp_hit(MP_HIT_RETURN);
 	if (!p)
 		return 0;
@@ -252,23 +291,73 @@ int mp_alloc_ret(struct mp_regs *r)
 		return 0;
 	}
 	addr = result(&f, r->rax);
-	if (f.arg && MP_COOKIE_FN(f.cookie) != MP_FN_POSIX_MEMALIGN) {
-		re = mp_reserve(sizeof(*re));
-		if (!re)
-			return 0;
-		mp_head(&re->a.h, MP_EV_REALLOC_DONE, sizeof(*re), p->owner);
-		fill_alloc(&re->a, &f, addr);
-		re->old = f.arg;
-		mp_send(re);
+	old = MP_COOKIE_FN(f.cookie) != MP_FN_POSIX_MEMALIGN ? f.arg : 0;
+	if (addr && MP_COOKIE_GLIBC(f.cookie))
+		tiered = mp_tier_end(&p->glibc, t, mp_snap_at(t, t->depth), MP_COOKIE_FN(f.cookie),
+				     addr, old, &chunk);
+	if (!old) {
+		send_alloc(p, &f, addr, chunk, tiered);
 		return 0;
 	}
-	ev = mp_reserve(sizeof(*ev));
-	if (!ev)
+	re = mp_reserve(sizeof(*re));
+	if (!re)
 		return 0;
-	mp_head(&ev->h, MP_EV_ALLOC, sizeof(*ev), p->owner);
-	fill_alloc(ev, &f, addr);
-	mp_send(ev);
+	mp_head(&re->a.h, MP_EV_REALLOC_DONE, sizeof(*re), p->owner);
+	fill_alloc(&re->a, &f, addr, chunk, tiered);
+	re->old = old;
+	mp_send(re);
 	return 0;
+}
+
+SEC("?uretprobe")
+int mp_alloc_ret(struct mp_regs *r)
+{
+	on_own_stack(r, nowhere);
+	return alloc_return(r);
+}
+
+/*
+ * A return runs with the address it returns to, an entry with that of the probe; the latter is known
+ * but for its page, and by chance they might look alike.
+ */
+static __always_inline bool is_return(struct mp_regs *r)
+{
+	struct mp_thread *t;
+	u32 top;
+
+	if (((r->rip ^ MP_COOKIE_PLACE(bpf_get_attach_cookie(r))) & (MP_PAGE_SIZE - 1)))
+		return true;
+	t = mp_thread_get();
+	top = t ? t->depth - 1 : MP_FRAMES;
+	return top < MP_FRAMES && mp_frame_at(t, top)->sp + 8 == r->rsp &&
+	       mp_frame_at(t, top)->caller == r->rip;
+}
+
+/*
+ * Entry and return in one, for kernels where the entry can spare the return (6.13): of calls that are
+ * no blocks of their own, and of those whose block is known before it is given.
+ */
+SEC("?uprobe")
+int mp_alloc_both(struct mp_regs *r)
+{
+	on_own_stack(r, nowhere_of_both);
+	return is_return(r) ? alloc_return(r) : alloc_entry(r, true);
+}
+
+/* free() of a block that has a mapping of its own: see mp_tier_may_raise(). */
+static __always_inline void note_freeing(struct mp_proc_val *p, struct mp_regs *r)
+{
+	struct mp_freeing f = { .addr = r->rdi };
+	struct mp_thread *t;
+
+	if (!p->glibc.main_arena || !mp_tier_may_raise(&p->glibc, &f, r->rdi))
+		return;
+	t = mp_thread_make();
+	if (!t)
+		return;
+	bpf_probe_read_user(&f.caller, 8, (void *)r->rsp);
+	f.stack = mp_stack_of_call(p, r, f.caller);
+	t->freeing = f;
 }
 
 SEC("uprobe")
@@ -277,10 +366,13 @@ int mp_free_ent(struct mp_regs *r)
 	u64 cookie = cookie_of(r);
 	struct mp_proc_val *p = mp_current();
 
-	on_own_stack(r);
+	on_own_stack(r, nowhere);
 	mp_hit(MP_COOKIE_INDEX(cookie));
-	if (p && r->rdi)
-		send_free(MP_EV_FREE, p->owner, r->rdi, r->rsp, cookie);
+	if (!p || !r->rdi)
+		return 0;
+	send_free(MP_EV_FREE, p->owner, r->rdi, r->rsp, cookie);
+	if (MP_COOKIE_GLIBC(cookie))
+		note_freeing(p, r);
 	return 0;
 }
 
@@ -292,7 +384,7 @@ int mp_map_ent(struct mp_regs *r)
 	struct mp_proc_val *p = mp_current();
 	struct mp_thread *t;
 
-	on_own_stack(r);
+	on_own_stack(r, nowhere);
 	mp_hit(MP_COOKIE_INDEX(cookie));
 	if (!p)
 		return 0;

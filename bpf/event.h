@@ -35,7 +35,8 @@ enum mp_ev_type {
 	MP_EV_FORK = 10,        /* a new process (not a thread) exists */
 	MP_EV_EXEC = 11,        /* the process has a new image: everything before is gone */
 	MP_EV_EXIT = 12,        /* the last thread is exiting, the address space still stands */
-	MP_EV_STACK = 13, /* part of a call stack, told before the first event that names it */
+	MP_EV_STACK = 13,     /* part of a call stack, told before the first event that names it */
+	MP_EV_THRESHOLD = 14, /* a free() has moved glibc's thresholds */
 
 	/* read by the user side, woven into the stream by time */
 	MP_EV_HOST = 32,      /* facts about the machine and the chosen hooks; first event */
@@ -49,6 +50,7 @@ enum mp_ev_type {
 	MP_EV_COST = 40,      /* what tracing cost */
 	MP_EV_WITNESS = 41,   /* the kernel module's page walk begins, or is done */
 	MP_EV_WITNESS_PAGES = 42, /* part of it: struct mp_ev_pages */
+	MP_EV_HEAP = 43,          /* how much of a process's glibc heap is understood */
 };
 
 /* Every event begins with this. @tgid is the owner of the address space the event is about. */
@@ -81,6 +83,36 @@ enum mp_fn {
 	MP_FN_MAX
 };
 
+/* What served a block. */
+enum mp_tier {
+	MP_TIER_UNKNOWN = 0,
+	MP_TIER_TCACHE = 1, /* the thread's cache */
+	MP_TIER_FASTBIN = 2,
+	MP_TIER_UNSORTED = 3, /* straight from the list of what was freed, whole or a part */
+	MP_TIER_SMALL = 4,    /* a list of one small size, or a part of such a chunk */
+	MP_TIER_LARGE = 5,    /* a list of large sizes */
+	MP_TIER_TOP = 6,      /* cut off the top chunk */
+	MP_TIER_BRK = 7,      /* the same, and the call has moved the break */
+	MP_TIER_HEAP = 8,     /* the same, and the call has grown a heap that is not the break's */
+	MP_TIER_MMAP = 9,     /* a mapping of its own */
+	MP_TIER_INPLACE = 10, /* realloc: it stayed where it was */
+	MP_TIER_OTHER = 11,   /* not glibc */
+	MP_TIER_BINS = 12,    /* unsorted, small or large, which is not known */
+	MP_TIER_NR = 13
+};
+
+/* How a tier is known. */
+enum mp_sure {
+	MP_SURE_NOT = 0,
+	MP_SURE_SNAPSHOT =
+		1, /* by what the arena held at entry or return: other threads change it */
+	MP_SURE_CERTAIN = 2, /* by what only the thread itself can change */
+	MP_SURE_NR = 3
+};
+#define MP_TIERED(tier, sure) ((__u8)((tier) | (sure) << 4))
+#define MP_TIER_OF(tiered)    ((tiered)&15)
+#define MP_SURE_OF(tiered)    ((tiered) >> 4)
+
 /*
  * MP_EV_ALLOC. @addr 0: the allocation failed. @chunk is the word before the block: glibc's chunk
  * size and flags (malloc.c, mchunk_size); 0 when unread. Usable bytes follow from it for glibc only.
@@ -94,7 +126,7 @@ struct mp_ev_alloc {
 	__u32 stack;    /* id of the full stack, 0: only @caller is known */
 	__u16 provider; /* index of MP_EV_ALLOCATOR */
 	__u8 fn;        /* enum mp_fn */
-	__u8 pad;
+	__u8 tiered;    /* MP_TIERED(enum mp_tier, enum mp_sure) */
 };
 _Static_assert(sizeof(struct mp_ev_alloc) == 64, "wire format");
 
@@ -514,5 +546,35 @@ struct mp_ev_witness {
 	__u32 pad;
 };
 _Static_assert(sizeof(struct mp_ev_witness) == 40, "wire format");
+
+/*
+ * MP_EV_HEAP: where glibc's heap is in a process, or why that is not known: then no tier is told.
+ * Thresholds in bytes, as they are at that time.
+ */
+struct mp_ev_heap {
+	struct mp_ev h;
+	__u64 main_arena; /* 0: not known, and @why tells which check failed */
+	__u64 mmap_threshold;
+	__u64 trim_threshold;
+	__u32 fixed; /* the program has set a threshold: a free() moves none */
+	__u32 pad;
+	char why[]; /* NUL terminated, padded to 8 */
+};
+_Static_assert(sizeof(struct mp_ev_heap) == 56, "wire format");
+
+/*
+ * MP_EV_THRESHOLD: the free() of a block that had a mapping of its own has raised the size from which
+ * on blocks have one (mp_.mmap_threshold) and the one from which on the top of the heap is given back.
+ */
+struct mp_ev_threshold {
+	struct mp_ev h;
+	__u64 addr;   /* of the block */
+	__u64 caller; /* return address of the free() */
+	__u64 mmap_before, mmap_after;
+	__u64 trim_before, trim_after;
+	__u32 stack;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct mp_ev_threshold) == 80, "wire format");
 
 #endif /* MALLOCPATH_EVENT_H */

@@ -76,6 +76,10 @@ struct thread_info {
 	unsigned int status;
 };
 
+struct thread_struct {
+	unsigned long fsbase;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	struct uprobe_task *utask;
@@ -87,6 +91,7 @@ struct task_struct {
 	int exit_code;
 	int pagefault_disabled;
 	struct sched_entity se;
+	struct thread_struct thread;
 };
 
 struct page {

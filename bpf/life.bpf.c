@@ -39,6 +39,7 @@ int mp_newtask(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	tgid = BPF_CORE_READ(task, tgid);
 	child.layout = p->layout; /* a copy of the same, or the same */
+	child.glibc = p->glibc;
 	child.mm = (u64)BPF_CORE_READ(task, mm);
 	if (flags & CLONE_VM) {
 		child.owner = p->owner;
@@ -76,6 +77,7 @@ int mp_exec(struct bpf_raw_tracepoint_args *ctx)
 	}
 	mp_learn_space(p);
 	p->layout = 0; /* of the image that is gone */
+	p->glibc.main_arena = 0;
 	bpf_map_delete_elem(&texts, &tgid);
 	ev = mp_reserve(sizeof(*ev));
 	if (!ev)

@@ -154,6 +154,12 @@ static __always_inline struct mp_frame *mp_frame_at(struct mp_thread *t, u32 i)
 	return &t->frames[i & (MP_FRAMES - 1)];
 }
 
+static __always_inline struct mp_snap *mp_snap_at(struct mp_thread *t, u32 i)
+{
+	barrier_var(i);
+	return &t->snaps[i & (MP_FRAMES - 1)];
+}
+
 static __always_inline struct mp_thread *mp_thread_get(void)
 {
 	u32 tid = (u32)bpf_get_current_pid_tgid();

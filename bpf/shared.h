@@ -40,12 +40,31 @@ struct mp_owned {
 #define MP_PROC_EXITING 1 /* its pages are being torn down: nobody wants to hear of each */
 #define MP_PROC_VFORK   2 /* a vfork child that still runs in its parent's address space */
 
+/* Where a process's glibc keeps its heap (collect/glibc.h). Offsets in bytes. */
+struct mp_glibc_at {
+	__u64 main_arena; /* 0: not known, no tier is told */
+	__u64 mp;
+	__u64 heap_mask; /* other arenas' heaps are aligned to this plus one */
+	__s64 tcache_tp, thread_arena_tp;
+	__u16 head; /* in an arena: of its fastbins, or its top if it has none */
+	__u16 top;
+	__u16 bins;
+	__u16 entries;                       /* in a thread cache, whose counts come first */
+	__u16 sizes;                         /* small sizes it has */
+	__u8 fastbins, mangled, counts_down; /* yes or no */
+	__u8 pad;
+	__u32 sure; /* functions (1 << enum mp_fn) that take what the thread cache has, for certain */
+	__u16 mmap_threshold, trim_threshold; /* in mp_ */
+	__u32 pad2;
+};
+
 struct mp_proc_val {
 	__u32 owner; /* tgid that events carry */
 	__u32 flags;
 	__u64 mm;     /* its struct mm_struct, 0: not seen yet */
 	__u32 layout; /* index in the map "layouts", 0: stacks are not unwound */
 	__u32 pad;
+	struct mp_glibc_at glibc;
 };
 
 /* bpf/unwind.bpf.h */
@@ -81,13 +100,15 @@ struct mp_texts {
 	} range[MP_TEXTS];
 };
 
-/* The cookie of an allocator probe. */
-#define MP_COOKIE(fn, provider, index, glibc) \
-	((__u64)(fn) | (__u64)(provider) << 8 | (__u64)(index) << 16 | (__u64)(glibc) << 32)
+/* The cookie of an allocator probe; @place: where in its page the probed instruction is. */
+#define MP_COOKIE(fn, provider, index, glibc, place)                                          \
+	((__u64)(fn) | (__u64)(provider) << 8 | (__u64)(index) << 16 | (__u64)(glibc) << 32 | \
+	 (__u64)(place) << 33)
 #define MP_COOKIE_FN(c)       ((__u8)(c))
 #define MP_COOKIE_PROVIDER(c) ((__u8)((c) >> 8))
 #define MP_COOKIE_INDEX(c)    ((__u16)((c) >> 16))
 #define MP_COOKIE_GLIBC(c)    ((c) >> 32 & 1)
+#define MP_COOKIE_PLACE(c)    ((c) >> 33 & 0xfff)
 
 /* Where probes have no cookies: by the address of the probed instruction. */
 struct mp_spot_key {
@@ -122,6 +143,26 @@ struct mp_frame { /* one allocator call under way */
 	__u64 cookie;
 	__u32 tails; /* allocator functions it jumped to, whose returns come before its own */
 	__u32 stack;
+};
+
+/* What the arena and the thread cache held when an allocator call was entered. */
+#define MP_SNAP_WORDS 16 /* a power of two; the fastbins, top, last remainder, unsorted list */
+#define MP_SNAP_READ  14
+struct mp_snap {
+	__u64 need;  /* bytes of the chunk that is asked for, 0: no tier will be told */
+	__u64 hit;   /* the block that the thread cache has for it */
+	__u64 arena; /* the thread's, if @words are of it; else 0 */
+	__u64 words[MP_SNAP_WORDS];
+	__u64 own; /* last chunk of its small bin; read for calls that wipe what free chunks hold */
+	__u16 count; /* of the thread cache */
+	__u16 grew;  /* 1 << enum mp_op, of system calls inside */
+	__u32 pad;
+};
+
+struct mp_freeing { /* free() of a block with a mapping of its own */
+	__u64 addr, caller;
+	__u64 mmap_threshold, trim_threshold; /* before */
+	__u32 stack, pad;
 };
 
 #define MP_FRAMES       4
@@ -159,6 +200,9 @@ struct mp_thread {
 	__u32 pad;
 	__u64 alloc_enter_ns; /* of the page allocation under way */
 	struct mp_frame frames[MP_FRAMES];
+	struct mp_snap snaps[MP_FRAMES];
+	struct mp_freeing freeing;
+	__u64 tcb; /* a thread pointer that was seen to be one */
 
 	__u64 fault_addr;
 	__u64 fault_ns;

@@ -5,6 +5,7 @@
  * (MAP_POPULATE, mlock), what the page table holds now.
  */
 #include "range.bpf.h"
+#include "tier.bpf.h"
 #include "unwind.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -141,6 +142,22 @@ static __always_inline u8 op_of(u32 nr)
 	return 0;
 }
 
+#define GROWING (1 << MP_OP_BRK | 1 << MP_OP_MMAP | 1 << MP_OP_MPROTECT | 1 << MP_OP_MREMAP)
+
+/* What the allocator asks the kernel for tells how it came by a block; what it gives back, too. */
+static __always_inline void note_for_allocator(struct mp_proc_val *p, struct mp_thread *t, u64 nr)
+{
+	u32 op = 1 << op_of(nr), top = t->depth - 1;
+
+	if (top < MP_FRAMES && (op & GROWING))
+		mp_snap_at(t, top)->grew |= op;
+	if (!t->freeing.addr || nr != NR_munmap)
+		return;
+	if (t->freeing.addr - t->args[0] < t->args[1])
+		mp_tier_raised(p, &t->freeing);
+	t->freeing.addr = 0;
+}
+
 static __always_inline int sys_enter(struct mp_proc_val *p, struct mp_thread *t, u64 args[5],
 				     u64 nr)
 {
@@ -153,6 +170,7 @@ static __always_inline int sys_enter(struct mp_proc_val *p, struct mp_thread *t,
 	if (nr == NR_madvise)
 		note_edges(t);
 	t->hooked = 0;
+	note_for_allocator(p, t, nr);
 	mp_learn_space(p);
 	t->enter_ns = bpf_ktime_get_ns();
 	return 0;

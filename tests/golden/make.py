@@ -14,8 +14,12 @@ PAGE = 4096
 MIB = 1 << 20
 PRESENT, ANON, ZERO, HUGE = 1 << 63, 1 << 62, 1 << 61, 1 << 59
 UNREAD = (1 << 64) - 1
-(GAP, ALLOC, FREE, REALLOC, REALLOC_DONE, FAULT, PAGES, PAGE_FREE, RANGE, FORK, EXEC, EXIT, STACK) = range(1, 14)
+(GAP, ALLOC, FREE, REALLOC, REALLOC_DONE, FAULT, PAGES, PAGE_FREE, RANGE, FORK, EXEC, EXIT, STACK,
+ THRESHOLD) = range(1, 15)
 (HOST, PROC, MAPS, MAP, ALLOCATOR, PROBE, INSTANT, LOSS, COST) = range(32, 41)
+HEAP_KNOWN = 43
+SNAPSHOT, CERTAIN = 1 << 4, 2 << 4
+TCACHE, TOP, MMAPPED, BINS = 1, 6, 9, 12
 MALLOC, CALLOC, REALLOC_FN, FREE_FN = 1, 2, 3, 11
 WRITE, WALKED, IS_PRESENT, IS_ANON, IS_ZERO = 1, 1 << 5, 1 << 6, 1 << 7, 1 << 8
 IN_ALLOC, TIMED, FROM_ALLOC, KIND_KNOWN = 1 << 10, 1 << 11, 1 << 12, 1 << 13
@@ -66,8 +70,14 @@ class Trace:
                    text("2.36", 32) + text("/lib/libc.so.6"), 0)
         self.event(PROBE, struct.pack("=HBBIQQ", 0, 1, MALLOC, 4, 0x9a0c4, 3) + text("malloc", 64), 0)
 
-    def alloc(self, addr, requested, caller, fn=MALLOC, chunk=0, stack=0):
-        self.event(ALLOC, struct.pack("=QQQQIHBB", addr, requested, chunk, caller, stack, 0, fn, 0))
+    def alloc(self, addr, requested, caller, fn=MALLOC, chunk=0, stack=0, tiered=0):
+        self.event(ALLOC, struct.pack("=QQQQIHBB", addr, requested, chunk, caller, stack, 0, fn, tiered))
+
+    def heap_known(self, arena, why=""):
+        self.event(HEAP_KNOWN, struct.pack("=QQQII", arena, 131072, 131072, 0, 0) + text(why), 0)
+
+    def threshold(self, addr, caller, before, after):
+        self.event(THRESHOLD, struct.pack("=6QII", addr, caller, before, after, 2 * before, 2 * after, 0, 0))
 
     def stack(self, ident, *pcs, prev=0, end=WHOLE):
         """@pcs: outermost first"""
@@ -235,9 +245,37 @@ def stacked():
     return t.bytes
 
 
+def tiered():
+    """Two blocks of a thread's cache, one cut off the top, one from some bin and one of which nothing is
+    known; a threshold raised twice; and a process whose glibc is not understood."""
+    t = Trace()
+    t.host()
+    t.proc("lazy", "/usr/local/bin/lazy")
+    t.maps(2 * PAGE, [vmas(0, 0)[1][0]])
+    t.allocator()
+    t.heap_known(0x7F1000100000)
+    for i, tier in enumerate((TCACHE | CERTAIN, TCACHE | CERTAIN, TOP | SNAPSHOT, BINS | SNAPSHOT, 0)):
+        t.alloc(HEAP + 16 + 128 * i, 100, SMALL_SITE, chunk=113, tiered=tier)
+    t.alloc(BIG + 16, 200000, BIG_SITE, chunk=200704 | 2, tiered=MMAPPED | CERTAIN)
+    t.free(BIG + 16, BIG_SITE)
+    t.threshold(BIG + 16, BIG_SITE, 131072, 200704)
+    t.threshold(BIG + 16, TOUCHER, 200704, 11 * MIB)
+    other = Trace(4300)
+    other.bytes, other.now = b"", t.now
+    other.proc("other", "/bin/other", launched=0)
+    other.heap_known(0, "process 4300: main_arena's unsorted list is no ring")
+    t.bytes += other.bytes
+    t.now = other.now
+    rss, rows = vmas(0, 0)
+    t.maps(rss, rows)
+    t.loss()
+    t.instant()
+    return t.bytes
+
+
 def main():
     os.makedirs(sys.argv[1], exist_ok=True)
-    for make in (lazy, attached, forked, stacked):
+    for make in (lazy, attached, forked, stacked, tiered):
         with open(os.path.join(sys.argv[1], make.__name__ + ".mpt"), "wb") as f:
             f.write(make())
 

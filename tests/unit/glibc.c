@@ -246,8 +246,9 @@ static void check_glibc(const char *version, const char *args, bool mangled, boo
 	assert_true(g.started);
 	assert_int_equal(g.heap_max_bytes, 64 << 20);
 	check_layout(&w, &g.at);
-	/* the changes of 2.32, of 2.41 and of 2.43, as its release notes and sources tell */
+	/* the changes of 2.32, of 2.34, of 2.41 and of 2.43, as its release notes and sources tell */
 	assert_int_equal(g.at.fd_mangled, mangled);
+	assert_int_equal(g.at.hooked, !strcmp(version, "2.31"));
 	assert_int_equal(g.at.calloc_tcache, calloc_tcache);
 	assert_int_equal(g.at.mmapped_size_less_16, !strcmp(version, "2.43"));
 	witness_close(&w);

@@ -283,6 +283,7 @@ static void glibc_chunk(void **state)
 	feed_allocator(1, 1, MP_ALLOC_JEMALLOC);
 	feed_alloc_chunk(1, 0x10010, 100, 0x71, 0);
 	feed_alloc_chunk(1, 0x7f0000000010, 200000, 0x31002, 0);
+	feed_alloc_chunk(1, 0x7f0000100010, 200000, 0x30ff2, 0); /* of 2.43 */
 	feed_alloc_chunk(1, 0x20010, 100, 0x21, 0); /* smaller than what was asked: no chunk */
 	feed_alloc_chunk(1, 0x30010, 100, 0, 0);
 	feed_alloc_chunk(1, 0x40010, 100, 0x71, 1);
@@ -292,13 +293,14 @@ static void glibc_chunk(void **state)
 	assert_int_equal(report_block(1, 0x10010)->tier, MP_TIER_UNKNOWN);
 	assert_int_equal(report_block(1, 0x7f0000000010)->usable, 0x31000 - 16);
 	assert_int_equal(report_block(1, 0x7f0000000010)->tier, MP_TIER_MMAP);
+	assert_int_equal(report_block(1, 0x7f0000100010)->usable, 0x30ff0 - 8);
 	assert_true(report_block(1, 0x20010)->usable == MP_UNKNOWN);
 	assert_true(report_block(1, 0x30010)->usable == MP_UNKNOWN);
 	assert_true(report_block(1, 0x40010)->usable == MP_UNKNOWN);
 	assert_int_equal(report_block(1, 0x40010)->tier, MP_TIER_OTHER);
 	assert_int_equal(report_block(1, 0x50010)->tier, MP_TIER_UNKNOWN);
-	assert_int_equal(feed_report()->tiers[MP_TIER_MMAP].calls, 1);
-	assert_int_equal(feed_report()->tiers[MP_TIER_MMAP].bytes, 200000);
+	assert_int_equal(feed_report()->tiers[MP_TIER_MMAP].calls, 2);
+	assert_int_equal(feed_report()->tiers[MP_TIER_MMAP].bytes, 400000);
 	feed_end();
 }
 

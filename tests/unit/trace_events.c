@@ -15,6 +15,7 @@ static const struct {
 	{ MP_EV_MAP, 104 },    { MP_EV_ALLOCATOR, 104 },    { MP_EV_PROBE, 112 },
 	{ MP_EV_INSTANT, 32 }, { MP_EV_LOSS, 160 },         { MP_EV_COST, 88 },
 	{ MP_EV_WITNESS, 40 }, { MP_EV_WITNESS_PAGES, 64 }, { MP_EV_STACK, 96 },
+	{ MP_EV_HEAP, 64 },    { MP_EV_THRESHOLD, 80 },
 };
 
 int test_event_nr(void)
@@ -58,6 +59,8 @@ void test_event(union test_event *ev, int type)
 		ev->map.end = 0x3000;
 		ev->map.name_len = 6;
 		strcpy(ev->map.name, "[heap]");
+	} else if (type == MP_EV_HEAP) {
+		strcpy(ev->heap.why, "a check");
 	} else if (type == MP_EV_ALLOCATOR) {
 		ev->allocator.build_id_len = 20;
 		strcpy(ev->allocator.object, "/libc");

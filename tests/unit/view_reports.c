@@ -251,7 +251,8 @@ static struct mp_block lazy_blocks[] = {
 	  .resident_bytes = 10 * MIB,
 	  .site = 1,
 	  .tid = 4243,
-	  .tier = MP_TIER_MMAP },
+	  .tier = MP_TIER_MMAP,
+	  .sure = MP_SURE_CERTAIN },
 };
 
 static struct mp_probe lazy_probes[] = {
@@ -323,7 +324,8 @@ static const struct mp_report lazy = {
 	.nr_procs = 1,
 	.sites = lazy_sites,
 	.nr_sites = 5,
-	.tiers = { [MP_TIER_MMAP] = { 1, 100 * MIB }, [MP_TIER_UNKNOWN] = { 66, MIB + 65536 } },
+	.tiers = { [MP_TIER_MMAP] = { 1, 100 * MIB, { [MP_SURE_CERTAIN] = 1 } },
+		   [MP_TIER_UNKNOWN] = { 66, MIB + 65536, { 66 } } },
 	.loss = { .module_mismatch_pages = MP_UNKNOWN },
 	.chain_checked = 2540,
 	.cost = { .events = 2700,

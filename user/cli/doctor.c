@@ -83,6 +83,19 @@ static void show_probe(struct shown *sh, const struct mp_ev_probe *p)
 	       (unsigned long long)p->hits);
 }
 
+static void show_heap(const struct mp_ev_heap *h)
+{
+	if (!h->main_arena) {
+		printf("  tiers: unknown for every block: %s\n", h->why);
+		return;
+	}
+	printf("  tiers: main_arena found at 0x%llx without debug information, and checked\n",
+	       (unsigned long long)h->main_arena);
+	printf("  blocks from %llu bytes on have a mapping of their own%s\n",
+	       (unsigned long long)h->mmap_threshold,
+	       h->fixed ? ", as the program has set it" : "; a free() can raise that");
+}
+
 static int show(void *ctx, const struct mp_ev *ev)
 {
 	struct shown *sh = ctx;
@@ -95,6 +108,8 @@ static int show(void *ctx, const struct mp_ev *ev)
 		       a->version[0] ? " " : "", a->version);
 		free(*object);
 		*object = strdup(a->object);
+	} else if (ev->type == MP_EV_HEAP) {
+		show_heap((const struct mp_ev_heap *)ev);
 	} else if (ev->type == MP_EV_PROBE) {
 		show_probe(sh, (const struct mp_ev_probe *)ev);
 	} else if (ev->type == MP_EV_EXIT) {

@@ -27,6 +27,7 @@ struct mp_glibc_layout { /* offsets in bytes; names are those of malloc.c and ar
 	uint16_t mp_n_mmaps, mp_n_mmaps_max, mp_no_dyn_threshold, mp_mmapped_mem, mp_sbrk_base;
 	uint16_t mp_tcache_bins;
 	bool fd_mangled; /* links of thread cache and fastbins are xored with their place >> 12 */
+	bool hooked;     /* a program can put its own before malloc (__malloc_hook) */
 	bool calloc_tcache;        /* calloc takes from the thread cache */
 	bool mmapped_size_less_16; /* an mmapped chunk's size is its mapping's minus 16 */
 };

@@ -237,6 +237,10 @@ static bool go_on(struct follow *f, const struct state *s, uint32_t at, const st
 	bool relative = op->type == ZYDIS_OPERAND_TYPE_IMMEDIATE && op->imm.is_relative;
 	uint64_t to = f->value + at + i->zi.length + (uint64_t)op->imm.value.s;
 
+	if ((i->zi.meta.category == ZYDIS_CATEGORY_CALL ||
+	     i->zi.meta.category == ZYDIS_CATEGORY_UNCOND_BR) &&
+	    !relative)
+		f->out->calls_pointer = true;
 	switch (i->zi.meta.category) {
 	case ZYDIS_CATEGORY_COND_BR:
 		if (relative)

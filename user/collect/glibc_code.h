@@ -32,6 +32,7 @@ struct mp_glibc_code {
 	size_t nr_jumps;
 	/* the arrays indexed in what tls[0] points to, by the size of their elements; -1: none is */
 	int32_t counts, entries; /* uint16_t, pointers */
+	bool calls_pointer;      /* it calls or jumps where a pointer leads: a hook */
 	bool shifts_12;          /* it shifts by the page size, as the mangling of links does */
 };
 

@@ -214,5 +214,6 @@ int mp_glibc_read_file(const struct mp_elf *e, struct mp_glibc_code_at malloc_at
 	if (!err)
 		err = read_calloc(e, calloc_at, out);
 	out->at.fd_mangled = code.shifts_12;
+	out->at.hooked = code.calls_pointer;
 	return err;
 }

@@ -216,10 +216,17 @@ static int attach_row(struct mp_kernel *k, struct mp_err *err)
 static void choose_uprobes(struct mp_kernel *k)
 {
 	int multi = mp_btf_enum("BPF_TRACE_UPROBE_MULTI");
+	int session = mp_btf_enum("BPF_TRACE_UPROBE_SESSION");
 	struct bpf_program *progs[] = { k->skel->progs.mp_alloc_ent, k->skel->progs.mp_alloc_ret,
 					k->skel->progs.mp_free_ent, k->skel->progs.mp_map_ent };
 
 	k->multi = multi > 0;
+	k->session = k->multi && session > 0;
+	bpf_program__set_autoload(k->skel->progs.mp_alloc_both, k->session);
+	bpf_program__set_autoload(k->skel->progs.mp_alloc_ent, !k->session);
+	bpf_program__set_autoload(k->skel->progs.mp_alloc_ret, !k->session);
+	if (k->session)
+		bpf_program__set_expected_attach_type(k->skel->progs.mp_alloc_both, session);
 	for (size_t i = 0; k->multi && i < sizeof(progs) / sizeof(progs[0]); i++)
 		bpf_program__set_expected_attach_type(progs[i], multi);
 }
@@ -407,12 +414,13 @@ static uint64_t skipped(const struct bpf_program *prog)
 static uint64_t runs_skipped(const struct mp_kernel *k)
 {
 	const struct bpf_program *needed[] = {
-		k->skel->progs.mp_alloc_ent,  k->skel->progs.mp_alloc_ret,
-		k->skel->progs.mp_free_ent,   k->skel->progs.mp_map_ent,
-		k->skel->progs.mp_fault_user, k->skel->progs.mp_fault_kernel,
-		k->skel->progs.mp_fault_min,  k->skel->progs.mp_fault_maj,
-		k->skel->progs.mp_hmf_kent,   k->skel->progs.mp_hmf_kret,
-		k->skel->progs.mp_newtask,    k->skel->progs.mp_exec,
+		k->skel->progs.mp_alloc_ent,    k->skel->progs.mp_alloc_ret,
+		k->skel->progs.mp_alloc_both,   k->skel->progs.mp_free_ent,
+		k->skel->progs.mp_map_ent,      k->skel->progs.mp_fault_user,
+		k->skel->progs.mp_fault_kernel, k->skel->progs.mp_fault_min,
+		k->skel->progs.mp_fault_maj,    k->skel->progs.mp_hmf_kent,
+		k->skel->progs.mp_hmf_kret,     k->skel->progs.mp_newtask,
+		k->skel->progs.mp_exec,
 	};
 	uint64_t sum = 0,
 		 exits[] = { skipped(k->skel->progs.mp_exit), skipped(k->skel->progs.mp_exit_2) };
@@ -438,6 +446,18 @@ int mp_kernel_trace(struct mp_kernel *k, pid_t tgid, uint32_t layout)
 	val.owner = tgid;
 	val.layout = layout;
 	return bpf_map_update_elem(fd, &key, &val, BPF_ANY);
+}
+
+int mp_kernel_glibc(struct mp_kernel *k, pid_t tgid, const struct mp_glibc_at *at)
+{
+	int fd = bpf_map__fd(k->skel->maps.procs);
+	struct mp_proc_val val;
+	uint32_t key = tgid;
+
+	if (bpf_map_lookup_elem(fd, &key, &val))
+		return -errno;
+	val.glibc = *at;
+	return bpf_map_update_elem(fd, &key, &val, BPF_EXIST) ? -errno : 0;
 }
 
 int mp_kernel_layout(struct mp_kernel *k, pid_t tgid, uint32_t layout)

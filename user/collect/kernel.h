@@ -23,6 +23,7 @@ struct mp_kernel {
 	struct mp_settings set;
 	struct mp_rows rows; /* how faults are seen */
 	bool multi;          /* uprobe.multi links are to be had */
+	bool session;        /* and such whose entry can spare the return */
 	struct mp_grace *grace;
 	uint8_t *owned; /* a byte a page: the map "owned", shared with the programs */
 	size_t owned_bytes;
@@ -58,6 +59,8 @@ void mp_kernel_close(struct mp_kernel *k);
 int mp_kernel_trace(struct mp_kernel *k, pid_t tgid, uint32_t layout);
 /* Its stacks are unwound by this entry of the map "layouts". */
 int mp_kernel_layout(struct mp_kernel *k, pid_t tgid, uint32_t layout);
+/* Where its glibc keeps its heap, for tiers. */
+int mp_kernel_glibc(struct mp_kernel *k, pid_t tgid, const struct mp_glibc_at *at);
 /* For kernels without cookies: what the probe at @addr in @tgid is. */
 int mp_kernel_spot(struct mp_kernel *k, pid_t tgid, uint64_t addr, uint64_t cookie);
 void mp_kernel_forget(struct mp_kernel *k, pid_t tgid);

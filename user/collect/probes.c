@@ -12,6 +12,7 @@
 
 #include "collect/calibrate.h"
 #include "collect/grace.h"
+#include "collect/tiers.h"
 #include "mallocpath.skel.h"
 
 #define MULTI_RETURN 1 /* BPF_F_UPROBE_MULTI_RETURN */
@@ -45,7 +46,7 @@ struct attached { /* a process's share of an object */
 
 struct mp_probes {
 	struct mp_kernel *k;
-	int multi_type;
+	int multi_type, session_type;
 	struct object objects[256];
 	size_t nr_objects;
 	struct place places[MP_PROBES_LIMIT];
@@ -62,6 +63,7 @@ struct mp_probes *mp_probes__new(struct mp_kernel *k)
 		return NULL;
 	p->k = k;
 	p->multi_type = mp_btf_enum("BPF_TRACE_UPROBE_MULTI");
+	p->session_type = mp_btf_enum("BPF_TRACE_UPROBE_SESSION");
 	return p;
 }
 
@@ -150,6 +152,7 @@ static int place_index(struct mp_probes *p, uint16_t object, const struct mp_att
 struct batch { /* the probes of one program in one object */
 	struct bpf_program *prog;
 	bool at_return;
+	bool both; /* at entry, and at the return if the entry asks for it */
 	uint64_t offsets[MP_PROBES_LIMIT], cookies[MP_PROBES_LIMIT];
 	size_t nr;
 };
@@ -176,7 +179,7 @@ static int link_multi(struct mp_probes *p, const struct batch *b, const char *pa
 {
 	struct link_create_multi attr = {
 		.prog_fd = bpf_program__fd(b->prog),
-		.attach_type = p->multi_type,
+		.attach_type = b->both ? p->session_type : p->multi_type,
 		.path = (uint64_t)path,
 		.offsets = (uint64_t)b->offsets,
 		.cookies = (uint64_t)b->cookies,
@@ -239,7 +242,8 @@ static uint64_t cookie_of(const struct mp_probes *p, uint16_t index, const struc
 {
 	const struct place *pl = &p->places[index];
 
-	return MP_COOKIE(pl->fn, pl->object, index, v->kind == MP_ALLOC_GLIBC);
+	return MP_COOKIE(pl->fn, pl->object, index, v->kind == MP_ALLOC_GLIBC,
+			 pl->offset & (MP_PAGE_SIZE - 1));
 }
 
 /* Returns first, entries after: an entry without its return would be counted as lost. */
@@ -247,7 +251,8 @@ static int attach_object(struct mp_probes *p, struct attached *a, const struct m
 			 size_t which)
 {
 	const struct mp_provider *v = &all->list[which];
-	struct bpf_program *progs[] = { p->k->skel->progs.mp_alloc_ret,
+	struct bpf_program *progs[] = { p->k->skel->progs.mp_alloc_both,
+					p->k->skel->progs.mp_alloc_ret,
 					p->k->skel->progs.mp_alloc_ent,
 					p->k->skel->progs.mp_free_ent,
 					p->k->skel->progs.mp_map_ent };
@@ -256,8 +261,11 @@ static int attach_object(struct mp_probes *p, struct attached *a, const struct m
 
 	for (size_t i = 0; !rc && i < sizeof(progs) / sizeof(progs[0]); i++) {
 		b->prog = progs[i];
-		b->at_return = i == 0;
+		b->both = b->prog == p->k->skel->progs.mp_alloc_both;
+		b->at_return = b->prog == p->k->skel->progs.mp_alloc_ret;
 		b->nr = 0;
+		if (bpf_program__fd(b->prog) < 0)
+			continue; /* this kernel has it done by others of these */
 		for (size_t j = 0; j < all->nr_probes; j++) {
 			const struct mp_attach *at = &all->probes[j];
 			int index;
@@ -407,6 +415,8 @@ int mp_probes__attach(struct mp_probes *p, pid_t pid, mp_emit_fn emit, void *ctx
 					       emit, ctx);
 		}
 	}
+	if (new &&rc >= 0)
+		mp_tiers_begin(p->k, pid, &all, emit, ctx);
 	mp_providers_free(&all);
 	return rc < 0 ? rc : new;
 }
@@ -527,7 +537,7 @@ uint64_t mp_probes__price(struct mp_probes *p)
 	}
 	b->prog = p->k->skel->progs.mp_free_ent;
 	b->offsets[0] = offset;
-	b->cookies[0] = MP_COOKIE(MP_FN_FREE, 0, MP_HIT_NONE, 0);
+	b->cookies[0] = MP_COOKIE(MP_FN_FREE, 0, MP_HIT_NONE, 0, 0);
 	b->nr = 1;
 	mp_kernel_spot(p->k, a.pid, (uint64_t)mp_price_me, b->cookies[0]);
 	run_calls();

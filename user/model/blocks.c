@@ -22,7 +22,7 @@ struct packed {
 	uint32_t site;
 	uint32_t tid;
 	uint16_t slack; /* usable minus requested bytes */
-	uint8_t tier;
+	uint8_t tiered;
 	uint8_t flags;
 };
 _Static_assert(sizeof(struct packed) == 24, "bytes a live block");
@@ -88,7 +88,7 @@ static struct packed pack(const struct mp_blocks *bs, const struct mp_blk *blk)
 		.site = blk->site,
 		.tid = blk->tid,
 		.slack = blk->usable == MP_USABLE_UNKNOWN ? SLACK_UNKNOWN : blk->usable - size,
-		.tier = blk->tier,
+		.tiered = blk->tiered,
 		.flags = blk->transit ? TRANSIT : 0,
 	};
 }
@@ -106,7 +106,7 @@ static struct mp_blk unpack(const struct mp_blocks *bs, const struct spot *s)
 		.t_ns = bs->epoch_ns + (p->off_age & AGE_MAX),
 		.site = p->site,
 		.tid = p->tid,
-		.tier = p->tier,
+		.tiered = p->tiered,
 		.transit = p->flags & TRANSIT,
 	};
 }

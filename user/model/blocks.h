@@ -26,8 +26,8 @@ struct mp_blk {
 	uint64_t usable; /* bytes, or MP_USABLE_UNKNOWN */
 	uint64_t t_ns;
 	uint32_t site, tid;
-	uint8_t tier;
-	bool transit; /* realloc was entered with it and has not returned */
+	uint8_t tiered; /* MP_TIERED() */
+	bool transit;   /* realloc was entered with it and has not returned */
 };
 
 struct mp_region;

@@ -84,7 +84,8 @@ static int block_row(struct sweep *s, uint32_t site)
 		.resident_bytes = s->resident,
 		.site = site,
 		.tid = s->blk.tid,
-		.tier = s->blk.tier,
+		.tier = MP_TIER_OF(s->blk.tiered),
+		.sure = MP_SURE_OF(s->blk.tiered),
 	};
 	return 0;
 }

@@ -19,6 +19,9 @@ struct mp_draft {
 void *mp_draft_take(struct mp_draft *d, size_t size);
 const char *mp_draft_string(struct mp_draft *d, const char *text);
 
+/* thresholds.c: what is known of its glibc's heap. 0 or -ENOMEM. */
+int mp_glibc_fill(struct mp_draft *d, struct mp_proc *out, const struct mp_process *p);
+
 /* report_sites.c: gives the sites their ids, frames and counts. 0 or -ENOMEM. */
 int mp_sites_fill(struct mp_draft *d);
 /* What is known of them once all pages were seen. */

@@ -24,7 +24,10 @@ static const struct mp_allocator_rec *allocator(const struct mp_process *p, uint
 static uint64_t usable_of(const struct mp_ev_alloc *ev)
 {
 	uint64_t size = ev->chunk & ~(uint64_t)CHUNK_FLAGS;
-	uint64_t head = ev->chunk & CHUNK_MMAPPED ? MAPPED_OVERHEAD : CHUNK_OVERHEAD;
+	uint64_t end = ev->addr - MAPPED_OVERHEAD + size;
+	/* since 2.43 the size of a mapped chunk is without its head: it ends that much before a page */
+	bool whole = ev->chunk & CHUNK_MMAPPED && (end + MAPPED_OVERHEAD) % MP_PAGE_SIZE;
+	uint64_t head = whole ? MAPPED_OVERHEAD : CHUNK_OVERHEAD;
 
 	if (!ev->chunk || size < head || size - head < ev->requested)
 		return MP_USABLE_UNKNOWN;
@@ -58,11 +61,43 @@ static void ended(struct mp_model *m, struct mp_process *p, const struct mp_blk 
 		close_transits(p, blk->start);
 }
 
+/* What a recording without tiers tells: the chunk's flag, and that realloc stayed. */
+static uint8_t tiered_by_chunk(const struct mp_ev_alloc *ev, bool stayed)
+{
+	if (ev->chunk & CHUNK_MMAPPED)
+		return MP_TIERED(MP_TIER_MMAP, MP_SURE_CERTAIN);
+	return stayed ? MP_TIERED(MP_TIER_INPLACE, MP_SURE_CERTAIN) : 0;
+}
+
+static uint8_t tiered_of(const struct mp_allocator_rec *a, const struct mp_ev_alloc *ev,
+			 bool stayed)
+{
+	if (!a)
+		return 0;
+	if (a->kind != MP_ALLOC_GLIBC)
+		return MP_TIERED(MP_TIER_OTHER, MP_SURE_CERTAIN);
+	if (!MP_TIER_OF(ev->tiered) || MP_TIER_OF(ev->tiered) >= MP_TIER_NR ||
+	    MP_SURE_OF(ev->tiered) >= MP_SURE_NR)
+		return tiered_by_chunk(ev, stayed);
+	return ev->tiered;
+}
+
+static void count_tier(struct mp_model *m, struct mp_site_rec *rec, uint8_t tiered, uint64_t bytes)
+{
+	uint8_t tier = MP_TIER_OF(tiered);
+
+	rec->tiers[tier]++;
+	m->tiers[tier].calls++;
+	m->tiers[tier].bytes += bytes;
+	m->tiers[tier].sure[MP_SURE_OF(tiered)]++;
+}
+
 static int begin(struct mp_model *m, struct mp_process *p, const struct mp_ev_alloc *ev,
 		 uint32_t site, bool stayed)
 {
 	const struct mp_allocator_rec *a = allocator(p, ev->provider);
 	struct mp_site_rec *rec = mp_sites__rec(&m->sites, site);
+	uint8_t tiered = tiered_of(a, ev, stayed);
 	struct mp_blk hit, blk = {
 		.start = ev->addr,
 		.end = ev->addr + ev->requested,
@@ -70,18 +105,12 @@ static int begin(struct mp_model *m, struct mp_process *p, const struct mp_ev_al
 		.t_ns = ev->h.ts_ns,
 		.site = site,
 		.tid = ev->h.tid,
-		.tier = MP_TIER_UNKNOWN,
+		.tiered = tiered,
 	};
 	int err;
 
-	if (a && a->kind == MP_ALLOC_GLIBC) {
+	if (a && a->kind == MP_ALLOC_GLIBC)
 		blk.usable = usable_of(ev);
-		blk.tier = ev->chunk & CHUNK_MMAPPED ? MP_TIER_MMAP
-			   : stayed                  ? MP_TIER_INPLACE
-						     : MP_TIER_UNKNOWN;
-	} else if (a) {
-		blk.tier = MP_TIER_OTHER;
-	}
 	while ((err = mp_blocks__add(&p->blocks, &blk, &hit)) == 1) {
 		/* a block in transit was given back inside realloc: no free of it is missing */
 		m->loss.frees_lost += !hit.transit;
@@ -93,9 +122,7 @@ static int begin(struct mp_model *m, struct mp_process *p, const struct mp_ev_al
 	if (!rec->calls++)
 		rec->fn = ev->fn;
 	rec->requested_bytes += ev->requested;
-	rec->tiers[blk.tier]++;
-	m->tiers[blk.tier].calls++;
-	m->tiers[blk.tier].bytes += ev->requested;
+	count_tier(m, rec, tiered, ev->requested);
 	return mp_ranges__note_block(&p->ranges, ev->addr);
 }
 

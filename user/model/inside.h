@@ -59,7 +59,7 @@ struct mp_model {
 	uint64_t module_pages, module_mismatches;
 	struct mp_mismatch mismatches[MP_MISMATCHES];
 	struct {
-		uint64_t calls, bytes;
+		uint64_t calls, bytes, sure[MP_SURE_NR];
 	} tiers[MP_TIER_NR];
 	uint64_t first_ns, last_ns;
 	bool begun;
@@ -105,6 +105,13 @@ int mp_on_realloc_done(struct mp_model *m, struct mp_process *p,
 /* The live counts of sites lose (exec) or gain (fork) every block of @p. */
 int mp_heap_uncount(struct mp_model *m, struct mp_process *p);
 int mp_heap_count(struct mp_model *m, struct mp_process *p);
+
+/* thresholds.c */
+int mp_on_heap(struct mp_model *m, struct mp_process *p, const struct mp_ev_heap *ev);
+int mp_on_threshold(struct mp_model *m, struct mp_process *p, const struct mp_ev_threshold *ev);
+void mp_glibc_clear(struct mp_model *m, struct mp_process *p);
+void mp_glibc_inherit(struct mp_model *m, struct mp_process *child,
+		      const struct mp_process *parent);
 
 /* faults.c */
 int mp_on_fault(struct mp_model *m, struct mp_process *p, const struct mp_ev_fault *ev);

@@ -80,6 +80,7 @@ static int clone(struct mp_model *m, struct mp_process *child, const struct mp_p
 	if (mp_ranges__copy(&child->ranges, &parent->ranges) ||
 	    mp_pages__copy(&child->pages, &parent->pages) || inherit_allocators(m, child, parent))
 		return -ENOMEM;
+	mp_glibc_inherit(m, child, parent);
 	end_transits(child, parent);
 	return 0;
 }
@@ -124,6 +125,7 @@ int mp_on_exec(struct mp_model *m, struct mp_process *p, const struct mp_ev_exec
 	mp_ranges__clear(&p->ranges);
 	mp_tally__fini(&p->tally);
 	mp_process_clear_allocators(m, p);
+	mp_glibc_clear(m, p);
 	p->nr_transits = 0;
 	p->nr_recent = 0;
 	p->nr_pending = 0;

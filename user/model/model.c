@@ -113,6 +113,8 @@ static int apply_read(struct mp_model *m, struct mp_process *p, const struct mp_
 		return mp_on_allocator(m, p, (const struct mp_ev_allocator *)ev);
 	case MP_EV_PROBE:
 		return mp_on_probe(m, p, (const struct mp_ev_probe *)ev);
+	case MP_EV_HEAP:
+		return mp_on_heap(m, p, (const struct mp_ev_heap *)ev);
 	case MP_EV_WITNESS:
 		return mp_on_witness(m, p, (const struct mp_ev_witness *)ev);
 	case MP_EV_WITNESS_PAGES:
@@ -145,14 +147,16 @@ static int apply_to(struct mp_model *m, struct mp_process *p, const struct mp_ev
 		return mp_on_exec(m, p, (const struct mp_ev_exec *)ev);
 	case MP_EV_EXIT:
 		return mp_on_exit(m, p, (const struct mp_ev_exit *)ev);
+	case MP_EV_THRESHOLD:
+		return mp_on_threshold(m, p, (const struct mp_ev_threshold *)ev);
 	}
 	return apply_read(m, p, ev);
 }
 
 static bool known_type(unsigned int type)
 {
-	return (type >= MP_EV_GAP && type <= MP_EV_EXIT) ||
-	       (type >= MP_EV_HOST && type <= MP_EV_WITNESS_PAGES);
+	return (type >= MP_EV_GAP && type <= MP_EV_THRESHOLD) ||
+	       (type >= MP_EV_HOST && type <= MP_EV_HEAP);
 }
 
 int mp_model__apply(struct mp_model *m, const struct mp_ev *ev)

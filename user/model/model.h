@@ -61,27 +61,13 @@ enum mp_state {
 	MP_STATE_SHARED_COW,
 	MP_STATE_GONE
 };
-enum mp_tier {
-	MP_TIER_UNKNOWN,
-	MP_TIER_TCACHE,
-	MP_TIER_FASTBIN,
-	MP_TIER_UNSORTED,
-	MP_TIER_SMALL,
-	MP_TIER_LARGE,
-	MP_TIER_TOP,
-	MP_TIER_BRK,
-	MP_TIER_HEAP,
-	MP_TIER_MMAP,
-	MP_TIER_INPLACE,
-	MP_TIER_OTHER,
-	MP_TIER_NR,
-};
 
 /* The words of the contract ("anon", "user", "present", "tcache", ...); never NULL. */
 const char *mp_kind_name(int kind);
 const char *mp_by_name(int by);
 const char *mp_state_name(int state);
 const char *mp_tier_name(int tier);
+const char *mp_sure_name(int sure);     /* "unknown", "snapshot", "certain" */
 const char *mp_source_name(int source); /* enum mp_source: fault populate seeded reconciled */
 const char *mp_at_name(int at);
 const char *mp_allocator_name(int kind);
@@ -190,7 +176,7 @@ struct mp_block {
 	int64_t usable; /* MP_UNKNOWN */
 	uint64_t t_ns, resident_bytes;
 	uint32_t site, tid;
-	uint8_t tier;
+	uint8_t tier, sure; /* enum mp_sure */
 };
 
 struct mp_probe {
@@ -209,6 +195,25 @@ struct mp_allocator {
 	size_t nr_probes;
 };
 
+/* A free() that moved glibc's thresholds; bytes. */
+struct mp_raise {
+	uint64_t t_ns, addr; /* of the block that was freed */
+	uint64_t mmap_before, mmap_after, trim_before, trim_after;
+	uint32_t site; /* of the free() */
+	uint32_t tid;
+};
+
+struct mp_heap_facts {
+	bool told;           /* the process has a glibc, and it was looked at */
+	uint64_t main_arena; /* 0: it is not understood, and no tier is told */
+	const char *why;     /* then: which check failed */
+	bool fixed;          /* the program has set a threshold, so free() moves none */
+	int64_t mmap_threshold, trim_threshold; /* the last known; MP_UNKNOWN */
+	uint64_t raised;                        /* by free(), since tracing began */
+	struct mp_raise *raises;                /* the first of them */
+	size_t nr_raises;
+};
+
 struct mp_proc {
 	uint32_t pid;
 	const char *comm;
@@ -218,6 +223,7 @@ struct mp_proc {
 	bool launched, exited;
 	uint64_t t_ns; /* of the instant */
 	struct mp_books books;
+	struct mp_heap_facts glibc;
 	struct mp_allocator *allocators;
 	size_t nr_allocators;
 	struct mp_vma *vmas; /* by address */
@@ -268,6 +274,7 @@ struct mp_report {
 	size_t nr_sites;
 	struct {
 		uint64_t calls, bytes;
+		uint64_t sure[MP_SURE_NR]; /* of the calls */
 	} tiers[MP_TIER_NR];
 	struct mp_loss loss;
 	uint64_t chain_checked; /* faults whose page was followed from the allocator to the entry */

@@ -47,9 +47,21 @@ const char *mp_tier_name(int tier)
 		[MP_TIER_TOP] = "top",         [MP_TIER_BRK] = "brk",
 		[MP_TIER_HEAP] = "heap",       [MP_TIER_MMAP] = "mmap",
 		[MP_TIER_INPLACE] = "inplace", [MP_TIER_OTHER] = "other",
+		[MP_TIER_BINS] = "bins",
 	};
 
 	return NAME(names, tier);
+}
+
+const char *mp_sure_name(int sure)
+{
+	static const char *const names[MP_SURE_NR] = {
+		[MP_SURE_NOT] = "unknown",
+		[MP_SURE_SNAPSHOT] = "snapshot",
+		[MP_SURE_CERTAIN] = "certain",
+	};
+
+	return NAME(names, sure);
 }
 
 const char *mp_source_name(int source)

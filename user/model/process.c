@@ -22,6 +22,7 @@ struct mp_process *mp_process_new(struct mp_model *m, uint32_t tgid)
 		goto no_pages;
 	p->tgid = tgid;
 	p->comm = "";
+	p->glibc.why = "";
 	p->image = ++m->generation;
 	p->maps = ++m->generation;
 	p->at = MP_AT_NOW;
@@ -63,6 +64,7 @@ void mp_process_clear_allocators(struct mp_model *m, struct mp_process *p)
 void mp_process_free(struct mp_model *m, struct mp_process *p)
 {
 	mp_process_clear_allocators(m, p);
+	mp_glibc_clear(m, p);
 	mp_mem_free(&m->mem, p->allocators);
 	mp_mem_free(&m->mem, p->transits);
 	mp_mem_free(&m->mem, p->recent);

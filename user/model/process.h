@@ -22,6 +22,15 @@ struct mp_allocator_rec {
 	size_t nr_probes, cap_probes;
 };
 
+struct mp_glibc_rec {
+	bool told, fixed;
+	uint64_t main_arena, mmap_threshold, trim_threshold;
+	const char *why;
+	uint64_t raised;
+	struct mp_raise *raises; /* sites are the model's */
+	size_t nr_raises, cap_raises;
+};
+
 /* A realloc that was entered and has not returned. */
 struct mp_transit {
 	uint32_t tid;
@@ -66,6 +75,7 @@ struct mp_process {
 	struct mp_ranges ranges;
 	struct mp_tally tally;
 
+	struct mp_glibc_rec glibc;
 	struct mp_allocator_rec *allocators;
 	size_t nr_allocators, cap_allocators;
 	struct mp_transit *transits;

@@ -191,7 +191,7 @@ static int fill_proc(struct mp_draft *d, struct mp_process *p)
 	out->t_ns = p->instant_ns ? p->instant_ns : d->m->last_ns;
 	out->comm = mp_draft_string(d, p->comm);
 	if (!out->comm || fill_cmdline(d, out, p) || fill_allocators(d, out, p) ||
-	    fill_vmas(d, out, p))
+	    fill_vmas(d, out, p) || mp_glibc_fill(d, out, p))
 		return -ENOMEM;
 	return mp_books_sweep(d, p, out);
 }
@@ -282,6 +282,7 @@ static int fill(struct mp_draft *d)
 	for (i = 0; i < MP_TIER_NR; i++) {
 		r->tiers[i].calls = m->tiers[i].calls;
 		r->tiers[i].bytes = m->tiers[i].bytes;
+		memcpy(r->tiers[i].sure, m->tiers[i].sure, sizeof(r->tiers[i].sure));
 	}
 	r->first_ns = m->first_ns;
 	r->last_ns = m->last_ns;

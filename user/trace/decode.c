@@ -39,6 +39,8 @@ static const uint16_t sizes[] = {
 	[MP_EV_COST] = sizeof(struct mp_ev_cost),
 	[MP_EV_WITNESS] = sizeof(struct mp_ev_witness),
 	[MP_EV_WITNESS_PAGES] = sizeof(struct mp_ev_pages),
+	[MP_EV_HEAP] = sizeof(struct mp_ev_heap),
+	[MP_EV_THRESHOLD] = sizeof(struct mp_ev_threshold),
 };
 
 static bool terminated(const char *s, size_t room)
@@ -109,6 +111,9 @@ static bool body_holds(const struct mp_ev *ev)
 		return map_holds((const struct mp_ev_map *)ev);
 	case MP_EV_ALLOCATOR:
 		return allocator_holds((const struct mp_ev_allocator *)ev);
+	case MP_EV_HEAP:
+		return terminated(((const struct mp_ev_heap *)ev)->why,
+				  ev->size - sizeof(struct mp_ev_heap));
 	case MP_EV_PROBE:
 		return terminated(((const struct mp_ev_probe *)ev)->symbol,
 				  sizeof(((const struct mp_ev_probe *)ev)->symbol));

@@ -167,9 +167,50 @@ static void block(struct mp_json *j, const struct mp_block *b)
 	mp_json_signed(j, "usable", b->usable);
 	mp_json_known(j, "site", b->site);
 	mp_json_word(j, "tier", mp_tier_name(b->tier));
+	mp_json_word(j, "tier_sure", mp_sure_name(b->sure));
 	mp_json_known(j, "tid", b->tid);
 	mp_json_number(j, "t_ns", b->t_ns);
 	mp_json_number(j, "resident_bytes", b->resident_bytes);
+	mp_json_close(j, "}");
+}
+
+static void raise_of(struct mp_json *j, const struct mp_raise *e)
+{
+	mp_json_line(j);
+	mp_json_open(j, NULL, "{");
+	mp_json_number(j, "t_ns", e->t_ns);
+	mp_json_known(j, "tid", e->tid);
+	mp_json_known(j, "site", e->site);
+	mp_json_address(j, "addr", e->addr);
+	mp_json_number(j, "mmap_before_bytes", e->mmap_before);
+	mp_json_number(j, "mmap_after_bytes", e->mmap_after);
+	mp_json_number(j, "trim_before_bytes", e->trim_before);
+	mp_json_number(j, "trim_after_bytes", e->trim_after);
+	mp_json_close(j, "}");
+}
+
+static void glibc(struct mp_json *j, const struct mp_heap_facts *g)
+{
+	size_t i;
+
+	if (!g->told) {
+		mp_json_word(j, "glibc", NULL);
+		return;
+	}
+	mp_json_open(j, "glibc", "{");
+	if (g->main_arena)
+		mp_json_address(j, "main_arena", g->main_arena);
+	else
+		mp_json_word(j, "main_arena", NULL);
+	mp_json_text(j, "failed_check", g->why);
+	mp_json_bool(j, "thresholds_fixed", g->fixed);
+	mp_json_signed(j, "mmap_threshold_bytes", g->mmap_threshold);
+	mp_json_signed(j, "trim_threshold_bytes", g->trim_threshold);
+	mp_json_number(j, "thresholds_raised", g->raised);
+	mp_json_open(j, "raises", "[");
+	for (i = 0; i < g->nr_raises; i++)
+		raise_of(j, &g->raises[i]);
+	mp_json_close(j, "]");
 	mp_json_close(j, "}");
 }
 
@@ -196,6 +237,7 @@ static void process(struct mp_json *j, const struct mp_view_opts *opts, const st
 		allocator(j, &p->allocators[i]);
 	mp_json_close(j, "]");
 	books(j, &p->books);
+	glibc(j, &p->glibc);
 	mp_json_open(j, "vmas", "[");
 	for (i = 0; i < p->nr_vmas; i++)
 		vma(j, &p->vmas[i]);
@@ -461,6 +503,8 @@ static void tiers(struct mp_json *j, const struct mp_report *r)
 		mp_json_open(j, mp_tier_name(i), "{");
 		mp_json_number(j, "calls", r->tiers[i].calls);
 		mp_json_number(j, "bytes", r->tiers[i].bytes);
+		mp_json_number(j, "certain", r->tiers[i].sure[MP_SURE_CERTAIN]);
+		mp_json_number(j, "snapshot", r->tiers[i].sure[MP_SURE_SNAPSHOT]);
 		mp_json_close(j, "}");
 	}
 	mp_json_close(j, "}");

@@ -258,8 +258,10 @@ int mp_view_table(const struct mp_report *r, struct mp_symbols *sym,
 	t.rows = mp_rows_make(r, sym, opts, &t.nr_rows);
 	if (!t.rows)
 		return -ENOMEM;
-	for (i = 0; i < r->nr_procs; i++)
+	for (i = 0; i < r->nr_procs; i++) {
 		mp_text_books(&r->procs[i], opts, out);
+		mp_text_heap(r, &r->procs[i], sym, opts, out);
+	}
 	measure(&t);
 	fputc('\n', out);
 	if (t.nr_rows || t.unknown_blocks)
@@ -267,6 +269,7 @@ int mp_view_table(const struct mp_report *r, struct mp_symbols *sym,
 	else
 		fputs("no allocation was seen while tracing\n", out);
 	fputc('\n', out);
+	mp_text_tiers(r, opts, out);
 	mp_text_audit(r, opts, out);
 	mp_text_loss(&r->loss, opts, out);
 	mp_text_cost(&r->cost, opts, out);

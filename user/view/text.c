@@ -9,9 +9,8 @@
 #include "view/units.h"
 #include "view/views.h"
 
-/* Prints "@sep@text" on the line that is @column wide, or on a new one if it would not fit. */
-static size_t flow(FILE *out, size_t column, size_t indent, size_t width, const char *sep,
-		   const char *text)
+size_t mp_text_flow(FILE *out, size_t column, size_t indent, size_t width, const char *sep,
+		    const char *text)
 {
 	size_t len = strlen(sep) + strlen(text);
 
@@ -54,7 +53,7 @@ static void balance(const struct mp_books *b, const struct mp_view_opts *opts, F
 			continue;
 		snprintf(text, sizeof(text), "%s %s", parts[i].name,
 			 mp_units_bytes(parts[i].bytes, opts->bytes).s);
-		column = flow(out, column, indent, width, shown++ ? " + " : " = ", text);
+		column = mp_text_flow(out, column, indent, width, shown++ ? " + " : " = ", text);
 	}
 	fputc('\n', out);
 }
@@ -148,7 +147,7 @@ static void stacks(const uint64_t ends[MP_STACK_END_MAX], const struct mp_view_o
 		if (i == MP_STACK_WHOLE || !ends[i])
 			continue;
 		snprintf(text, sizeof(text), "%" PRIu64 " %s", ends[i], words[i]);
-		column = flow(out, column, strlen("stacks: "), width, sep, text);
+		column = mp_text_flow(out, column, strlen("stacks: "), width, sep, text);
 		sep = ", ";
 	}
 	fputc('\n', out);

@@ -14,6 +14,16 @@ int mp_view_json(const struct mp_report *r, struct mp_symbols *sym, const struct
 
 /* The first lines and the last ones of every text view. */
 void mp_text_books(const struct mp_proc *proc, const struct mp_view_opts *opts, FILE *out);
+/*
+ * Prints "@sep@text" on the line that is @column wide, or on a new one, indented, if it would not fit in
+ * @width. Returns the column after it.
+ */
+size_t mp_text_flow(FILE *out, size_t column, size_t indent, size_t width, const char *sep,
+		    const char *text);
+/* heap_facts.c: why tiers are unknown, how thresholds moved; nothing if there is nothing to say. */
+void mp_text_heap(const struct mp_report *r, const struct mp_proc *p, struct mp_symbols *sym,
+		  const struct mp_view_opts *opts, FILE *out);
+void mp_text_tiers(const struct mp_report *r, const struct mp_view_opts *opts, FILE *out);
 void mp_text_loss(const struct mp_loss *loss, const struct mp_view_opts *opts, FILE *out);
 /* What the kernel module said to the pages; nothing where it is not loaded. */
 void mp_text_audit(const struct mp_report *r, const struct mp_view_opts *opts, FILE *out);
