@@ -99,7 +99,7 @@ unit: $(unit_tests)
 fuzz: $(fuzzers)
 workloads: $(workloads)
 benches: $(benches)
-tests: unit workloads benches
+tests: unit workloads benches tiers
 
 $(BUILD)/config.mk: scripts/config
 	$(call say,CONFIG,$@)
@@ -165,6 +165,21 @@ $(BUILD)/tests/stacks/oracle: tests/stacks/oracle.c
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(std) -Wall -Wextra $(werror) -O2 -g -o $@ $< -lbpf -ldw -lelf
 
+# That of tests/tiers: breakpoints inside libc. The program it is put into is traced: nothing sanitized.
+tiers := $(addprefix $(BUILD)/tests/tiers/,places truth.so mix ratchet)
+.PHONY: tiers
+tiers: $(tiers)
+tiers_flags = $(std) -Wall -Wextra $(werror) -O2 -g
+$(BUILD)/tests/tiers/places: tests/tiers/places.c
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(tiers_flags) -o $@ $< -ldw -lelf -lZydis
+$(BUILD)/tests/tiers/truth.so: tests/tiers/truth.c bpf/event.h
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(tiers_flags) -shared -fPIC -o $@ $<
+$(BUILD)/tests/tiers/mix $(BUILD)/tests/tiers/ratchet: $(BUILD)/tests/tiers/%: tests/tiers/%.c
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(tiers_flags) -pthread -o $@ $<
+
 # Workloads are traced, so they are plain programs: never sanitized, nothing optimized away.
 $(BUILD)/tests/workload/%: tests/workload/%.c
 	$(call say,CC,$@)
@@ -199,7 +214,7 @@ syntax:
 	$(Q)set -e; for file in $(bpf_sources) $(question_sources); do \
 		$(CLANG) $(bpfflags) -Werror -fsyntax-only $$file; \
 	done
-	$(Q)set -e; for file in $(wildcard tests/workload/*.c); do \
+	$(Q)set -e; for file in $(wildcard tests/workload/*.c tests/tiers/*.c); do \
 		$(CC) $(std) -Wall -Wextra -Werror -O1 -pthread -S -o /dev/null $$file; \
 	done
 	$(Q)set -e; for file in $(wildcard tests/workload/*.cc); do \
