@@ -105,6 +105,8 @@ const struct mp_stage *mp_kernel_stages(const struct mp_kernel *k)
 			"uprobe",    "uprobe.multi links, one a program and object",
 			"",          MP_HIT_NONE
 		};
+	if (k->session)
+		all[n].hook = "uprobe.session links, which spare the return of a known hit";
 	all[n + 1] = (struct mp_stage){ 0 };
 	return all;
 }
