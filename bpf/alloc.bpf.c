@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The allocator's functions: one program at every entry, one at every return, or one for both; one for
- * free. The
- * probe's cookie says which function it is. Probes sit at an instruction before which neither the
- * argument registers nor rsp have changed, so [rsp] is the return address: the direct caller.
+ * The allocator's functions: one program at every entry and one at every return, or one for both; one
+ * for free. The probe's cookie says which function it is. Probes sit at an instruction before which
+ * neither the argument registers nor rsp have changed, so [rsp] is the return address: the direct caller.
  *
  * A thread may be inside several calls at once (a signal handler, a wrapper library, realloc that
  * calls malloc): calls that the allocator makes to itself are not blocks of their own and are left

@@ -104,9 +104,10 @@ enum mp_tier {
 /* How a tier is known. */
 enum mp_sure {
 	MP_SURE_NOT = 0,
-	MP_SURE_SNAPSHOT =
-		1, /* by what the arena held at entry or return: other threads change it */
-	MP_SURE_CERTAIN = 2, /* by what only the thread itself can change */
+	/* by what the arena held at entry or return: other threads change it */
+	MP_SURE_SNAPSHOT = 1,
+	/* by what only the thread itself can change */
+	MP_SURE_CERTAIN = 2,
 	MP_SURE_NR = 3
 };
 #define MP_TIERED(tier, sure) ((__u8)((tier) | (sure) << 4))

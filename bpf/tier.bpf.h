@@ -208,8 +208,8 @@ static __always_inline u8 tier_from_links(struct mp_glibc_at *g, struct mp_snap 
 static __always_inline u8 tier_from_lists(struct mp_glibc_at *g, struct mp_snap *s,
 					  struct tier_block *b)
 {
-	u64 top = (g->top - g->head) >>
-		  3; /* then last_remainder, then the unsorted list's fd, bk */
+	/* after the top come last_remainder and the unsorted list's fd and bk */
+	u64 top = (g->top - g->head) >> 3;
 	u64 left = s->words[(top + 1) & (MP_SNAP_WORDS - 1)];
 
 	if (s->arena != b->arena)
