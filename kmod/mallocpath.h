@@ -107,15 +107,6 @@ void mp_sum_add(struct mp_sum *sum, const struct mp_sum *more);
 
 /* --- space.c */
 
-/* mremap(2) in flight: its pages move, so the unmapping of the old place ends no count. */
-struct mp_move {
-	struct callback_head work;
-	struct mp_space *space;
-	struct task_struct *mover; /* only compared; NULL: this slot is free */
-	unsigned long from, len, to;
-};
-#define MP_MOVES 4
-
 /* A fault that was put off with the lock dropped, to be tried again by the same thread. */
 struct mp_retry {
 	struct task_struct *task; /* only compared */
@@ -141,8 +132,7 @@ struct mp_space {
 	struct work_struct attach_work;
 	struct completion attach_done;
 
-	raw_spinlock_t flight_lock; /* moves, retries */
-	struct mp_move moves[MP_MOVES];
+	raw_spinlock_t flight_lock; /* retries */
 	struct mp_retry retries[MP_RETRIES];
 	unsigned int nr_retries, next_retry;
 

@@ -22,6 +22,21 @@ static DEFINE_HASHTABLE(by_mm, 8); /* changed under the registry's lock */
 static struct workqueue_struct *attach;
 static atomic_t in_flight = ATOMIC_INIT(0); /* task_works that are still to run */
 static DECLARE_WAIT_QUEUE_HEAD(none_in_flight);
+
+/*
+ * mremap(2) in flight, of all processes: its pages move, so the unmapping of the old place ends no
+ * count. Many threads can be in it at a time: all but one wait for the lock of their address space.
+ * As many as the kretprobe follows, and as many again whose counts are about to move.
+ */
+#define FOLLOWED 64
+#define MOVES    (2 * FOLLOWED)
+struct move {
+	struct callback_head work;
+	struct mp_space *space;
+	unsigned long from, len, to;
+};
+static struct move moves[MOVES];
+static struct task_struct *movers[MOVES]; /* only compared; NULL: free */
 static atomic_long_t moves_lost;
 
 struct mp_space *mp_space_find(struct mm_struct *mm)
@@ -71,14 +86,9 @@ static int space_unmapped(struct mmu_notifier *notifier, const struct mmu_notifi
 
 	if (range->event != MMU_NOTIFY_UNMAP)
 		return 0;
-	raw_spin_lock(&space->flight_lock);
-	for (i = 0; i < MP_MOVES; i++) {
-		const struct mp_move *move = &space->moves[i];
-
-		moving |= move->mover == current && range->start >= move->from &&
-			  range->end <= move->from + move->len;
-	}
-	raw_spin_unlock(&space->flight_lock);
+	for (i = 0; i < MOVES; i++)
+		moving |= READ_ONCE(movers[i]) == current && range->start >= moves[i].from &&
+			  range->end <= moves[i].from + moves[i].len;
 	if (!moving)
 		mp_counts_gone(&space->counts, range->start, range->end,
 			       mmu_notifier_range_blockable(range));
@@ -205,46 +215,36 @@ static int mremap_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
 	const struct pt_regs *user = (void *)regs_get_kernel_argument(regs, 0);
 	unsigned long len = min(PAGE_ALIGN(user->si), PAGE_ALIGN(user->dx));
-	struct mp_space *space;
+	bool watched;
 	int i;
 
 	rcu_read_lock();
-	space = current->mm ? mp_space_find(current->mm) : NULL;
-	if (!space || !len) {
-		rcu_read_unlock();
-		return 1;
-	}
-	raw_spin_lock(&space->flight_lock);
-	for (i = 0; i < MP_MOVES; i++) {
-		struct mp_move *move = &space->moves[i];
-
-		if (move->mover)
-			continue;
-		move->mover = current;
-		move->from = user->di;
-		move->len = len;
-		break;
-	}
-	raw_spin_unlock(&space->flight_lock);
+	watched = current->mm && mp_space_find(current->mm);
 	rcu_read_unlock();
-	if (i < MP_MOVES)
+	if (!watched || !len)
+		return 1;
+	for (i = 0; i < MOVES; i++) {
+		if (READ_ONCE(movers[i]) || cmpxchg(&movers[i], NULL, current))
+			continue;
+		moves[i].from = user->di;
+		moves[i].len = len;
+		*(struct move **)ri->data = &moves[i];
 		return 0;
+	}
 	atomic_long_inc(&moves_lost);
 	return 1;
 }
 NOKPROBE_SYMBOL(mremap_entry);
 
-static void move_done(struct mp_move *move)
+static void move_done(struct move *move)
 {
-	raw_spin_lock(&move->space->flight_lock);
-	move->mover = NULL;
-	raw_spin_unlock(&move->space->flight_lock);
+	smp_store_release(&movers[move - moves], NULL);
 }
 
 /* In the caller's own context before it is back in user space: it cannot see the counts late. */
 static void move_counts(struct callback_head *head)
 {
-	struct mp_move *move = container_of(head, struct mp_move, work);
+	struct move *move = container_of(head, struct move, work);
 	struct mp_space *space = move->space;
 
 	mp_counts_move(&space->counts, move->from, move->len, move->to);
@@ -253,33 +253,20 @@ static void move_counts(struct callback_head *head)
 	flight_over();
 }
 
-static struct mp_move *move_of_current(struct mp_space *space)
-{
-	int i;
-
-	for (i = 0; i < MP_MOVES; i++)
-		if (READ_ONCE(space->moves[i].mover) == current)
-			return &space->moves[i];
-	return NULL;
-}
-
 static int mremap_return(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
+	struct move *move = *(struct move **)ri->data;
 	unsigned long to = regs_return_value(regs);
 	struct mp_space *space;
-	struct mp_move *move;
 
 	rcu_read_lock();
 	space = mp_space_find(current->mm);
-	move = space ? move_of_current(space) : NULL;
-	if (!move)
-		goto out;
-	move->space = space;
-	move->to = to;
-	if (IS_ERR_VALUE(to) || to == move->from || !kref_get_unless_zero(&space->ref)) {
+	if (!space || IS_ERR_VALUE(to) || to == move->from || !kref_get_unless_zero(&space->ref)) {
 		move_done(move);
 		goto out;
 	}
+	move->space = space;
+	move->to = to;
 	init_task_work(&move->work, move_counts);
 	atomic_inc(&in_flight);
 	if (task_work_add(current, &move->work, TWA_RESUME)) {
@@ -297,7 +284,8 @@ static struct kretprobe mremap_probe = {
 	.kp.symbol_name = MP_SYS_MREMAP,
 	.entry_handler = mremap_entry,
 	.handler = mremap_return,
-	.maxactive = 64,
+	.data_size = sizeof(struct move *),
+	.maxactive = FOLLOWED,
 };
 
 unsigned long mp_moves_missed(void)
