@@ -18,14 +18,14 @@ is_module()
 	[[ $(/sbin/modinfo -F vermagic "$1") == "$release "* ]]
 }
 
-# planted MISTAKE: make kmod of a copy of the tree with a function of that body
+# planted MISTAKE [WORD...]: make kmod WORD... of a copy of the tree with a function of that body
 planted()
 {
 	mkdir "$BATS_TEST_TMPDIR/tree"
 	cp -r Makefile Kbuild kmod scripts "$BATS_TEST_TMPDIR/tree/"
 	printf '\nvoid planted(void);\nvoid planted(void)\n{\n%s\n}\n' "$1" \
 		>>"$BATS_TEST_TMPDIR/tree/kmod/main.c"
-	run make -C "$BATS_TEST_TMPDIR/tree" kmod KDIR="$kdir" WERROR=1
+	run make -C "$BATS_TEST_TMPDIR/tree" kmod KDIR="$kdir" "${@:2}"
 	echo "$output"
 }
 
@@ -37,7 +37,7 @@ planted()
 }
 
 @test "what only W=1 warns of is seen, every time" {
-	planted 'int set_only; set_only = 1;'
+	planted 'int set_only; set_only = 1;' WERROR=1
 	[ "$status" -ne 0 ]
 	[[ $output == *"kmod/main.c:"*set_only* ]]
 	run make -C "$BATS_TEST_TMPDIR/tree" kmod KDIR="$kdir" WERROR=1
@@ -45,9 +45,16 @@ planted()
 }
 
 @test "what only sparse warns of is seen" {
-	planted 'int __user *there = (int *)&mp_max_active; (void)there;'
+	planted 'int __user *there = (int *)&mp_max_active; (void)there;' WERROR=1
 	[ "$status" -ne 0 ]
 	[[ $output == *"kmod/main.c:"*"different address spaces"* ]]
+}
+
+@test "without WERROR=1 it is told, and there is a module" {
+	planted 'int set_only; set_only = 1;'
+	[ "$status" -eq 0 ]
+	[[ $output == *"kmod/main.c:"*set_only* ]]
+	is_module "$BATS_TEST_TMPDIR/tree/build/kmod/$release/mallocpath.ko"
 }
 
 @test "DKMS builds and signs what make install-dkms installs, and removes it" {
