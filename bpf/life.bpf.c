@@ -27,17 +27,12 @@ static __always_inline void send_fork(u32 parent, u32 child)
 	mp_send(ev);
 }
 
-SEC("raw_tp/task_newtask")
-int mp_newtask(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline void born(struct mp_proc_val *p, struct task_struct *task, u64 flags,
+				 u32 tgid)
 {
-	struct task_struct *task = (void *)ctx->args[0];
-	u64 flags = ctx->args[1], mm;
-	struct mp_proc_val *p = mp_current(), child = {};
-	u32 tgid;
+	struct mp_proc_val child = {};
+	u64 mm;
 
-	if (!p || (flags & CLONE_THREAD))
-		return 0;
-	tgid = BPF_CORE_READ(task, tgid);
 	child.layout = p->layout; /* a copy of the same, or the same */
 	child.glibc = p->glibc;
 	child.mm = (u64)BPF_CORE_READ(task, mm);
@@ -45,26 +40,69 @@ int mp_newtask(struct bpf_raw_tracepoint_args *ctx)
 		child.owner = p->owner;
 		child.flags = MP_PROC_VFORK;
 		bpf_map_update_elem(&procs, &tgid, &child, BPF_ANY);
-		return 0;
+		return;
 	}
 	send_fork(p->owner, tgid);
 	if (!mp_set.follow)
-		return 0;
+		return;
 	child.owner = tgid;
 	mm = child.mm;
 	bpf_map_update_elem(&procs, &tgid, &child, BPF_ANY);
 	bpf_map_update_elem(&spaces, &mm, &tgid, BPF_ANY);
+}
+
+/*
+ * Programs on tracepoints can be preempted since 7.0, and are then skipped for others on that CPU. So
+ * there are two for each birth and exec; the first leaves word in the thread's scratch that it ran.
+ */
+static __always_inline int newtask(struct bpf_raw_tracepoint_args *ctx, bool second)
+{
+	struct task_struct *task = (void *)ctx->args[0];
+	struct mp_proc_val *p = mp_current();
+	u64 flags = ctx->args[1];
+	struct mp_thread *t;
+	bool done;
+	u32 tgid;
+
+	if (!p || (flags & CLONE_THREAD))
+		return 0;
+	tgid = BPF_CORE_READ(task, tgid);
+	t = mp_thread_make();
+	done = second && t && t->born == tgid;
+	if (t)
+		t->born = second ? 0 : tgid;
+	if (!done)
+		born(p, task, flags, tgid);
 	return 0;
 }
 
-SEC("raw_tp/sched_process_exec")
-int mp_exec(struct bpf_raw_tracepoint_args *ctx)
+SEC("raw_tp/task_newtask")
+int mp_newtask(struct bpf_raw_tracepoint_args *ctx)
+{
+	return newtask(ctx, false);
+}
+
+SEC("raw_tp/task_newtask")
+int mp_newtask_2(struct bpf_raw_tracepoint_args *ctx)
+{
+	return newtask(ctx, true);
+}
+
+static __always_inline int exec(bool second)
 {
 	struct mp_proc_val *p = mp_known();
 	struct mp_ev_exec *ev;
 	u32 tgid = mp_tgid();
+	struct mp_thread *t;
+	bool done;
 
 	if (!p)
+		return 0;
+	t = mp_thread_make();
+	done = second && t && t->execed;
+	if (t)
+		t->execed = !second;
+	if (done)
 		return 0;
 	if (p->flags & MP_PROC_VFORK) {
 		if (!mp_set.follow) {
@@ -86,6 +124,18 @@ int mp_exec(struct bpf_raw_tracepoint_args *ctx)
 	bpf_get_current_comm(ev->comm, sizeof(ev->comm));
 	mp_send_now(ev); /* its stacks have no tables yet */
 	return 0;
+}
+
+SEC("raw_tp/sched_process_exec")
+int mp_exec(struct bpf_raw_tracepoint_args *ctx)
+{
+	return exec(false);
+}
+
+SEC("raw_tp/sched_process_exec")
+int mp_exec_2(struct bpf_raw_tracepoint_args *ctx)
+{
+	return exec(true);
 }
 
 /* A pointer's value as a plain number, which the verifier would not let us compute with. */
@@ -207,7 +257,6 @@ int mp_exit(struct bpf_raw_tracepoint_args *ctx)
 	return thread_exit((void *)ctx->args[0]);
 }
 
-/* Programs on tracepoints can be preempted since 7.0, and are then skipped for others on that CPU. */
 SEC("raw_tp/sched_process_exit")
 int mp_exit_2(struct bpf_raw_tracepoint_args *ctx)
 {

@@ -197,6 +197,8 @@ struct mp_thread {
 	__u32 depth;
 	__u32 in_fault;  /* enum mp_in */
 	__u32 gup_ended; /* a fault of get_user_pages whose end was not seen */
+	__u32 born;      /* the process it has just made, told by the first of two programs */
+	__u32 execed;    /* its exec was, likewise */
 	__u32 pad;
 	__u64 alloc_enter_ns; /* of the page allocation under way */
 	struct mp_frame frames[MP_FRAMES];

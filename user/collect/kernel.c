@@ -165,7 +165,8 @@ static int attach_syscalls(struct mp_kernel *k, struct mp_err *err)
 static int attach_common(struct mp_kernel *k, struct mp_err *err)
 {
 	struct bpf_program *progs[] = {
-		k->skel->progs.mp_newtask,     k->skel->progs.mp_exec,
+		k->skel->progs.mp_newtask,     k->skel->progs.mp_newtask_2,
+		k->skel->progs.mp_exec,        k->skel->progs.mp_exec_2,
 		k->skel->progs.mp_exit,        k->skel->progs.mp_exit_2,
 		k->skel->progs.mp_reaped,      k->skel->progs.mp_zone_locked,
 		k->skel->progs.mp_page_alloc,  k->skel->progs.mp_page_free,
@@ -419,18 +420,25 @@ static uint64_t runs_skipped(const struct mp_kernel *k)
 		k->skel->progs.mp_map_ent,      k->skel->progs.mp_fault_user,
 		k->skel->progs.mp_fault_kernel, k->skel->progs.mp_fault_min,
 		k->skel->progs.mp_fault_maj,    k->skel->progs.mp_hmf_kent,
-		k->skel->progs.mp_hmf_kret,     k->skel->progs.mp_newtask,
-		k->skel->progs.mp_exec,
+		k->skel->progs.mp_hmf_kret,
 	};
-	uint64_t sum = 0,
-		 exits[] = { skipped(k->skel->progs.mp_exit), skipped(k->skel->progs.mp_exit_2) };
+	const struct bpf_program *pairs[][2] = {
+		{ k->skel->progs.mp_newtask, k->skel->progs.mp_newtask_2 },
+		{ k->skel->progs.mp_exec, k->skel->progs.mp_exec_2 },
+		{ k->skel->progs.mp_exit, k->skel->progs.mp_exit_2 },
+	};
+	uint64_t sum = 0;
 
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
 		sum += skipped(needed[i]);
 	if (!k->set.preemptible) /* else MP_DROP_SYSCALL */
 		sum += skipped(k->skel->progs.mp_sys_enter) + skipped(sys_exit_program(k));
-	/* an exit is lost if both are skipped: at most so many */
-	return sum + (exits[0] < exits[1] ? exits[0] : exits[1]);
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		uint64_t first = skipped(pairs[i][0]), second = skipped(pairs[i][1]);
+
+		sum += first < second ? first : second; /* lost if both are: at most so many */
+	}
+	return sum;
 }
 
 int mp_kernel_trace(struct mp_kernel *k, pid_t tgid, uint32_t layout)
