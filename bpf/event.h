@@ -255,6 +255,8 @@ enum mp_source {
 	MP_SRC_CHECK = 5,      /* pagemap read back for comparison: absent entries are told too */
 	MP_SRC_TOOL = 6,       /* a text page copied because a probe sits in it */
 	MP_SRC_WITNESS = 7,    /* walked by the kernel module, only in MP_EV_WITNESS_PAGES */
+	/* read again after the kernel had swapped, moved or joined pages: an entry of 0 tells nothing */
+	MP_SRC_MOVED = 8,
 };
 
 /* One entry of MP_EV_PAGES: PFN in the low 52 bits (swap: the swap offset), flags above. 0: none. */
@@ -264,6 +266,7 @@ enum mp_source {
 #define MP_PAGE_ZERO         (1ULL << 61)
 #define MP_PAGE_SWAP         (1ULL << 60)
 #define MP_PAGE_HUGE         (1ULL << 59) /* part of a PMD mapping */
+#define MP_PAGE_MOVING       (1ULL << 58) /* MOVED: it is about to get another PFN */
 #define MP_PAGE_ORDERED      (1ULL << 56) /* the order of its folio is in MP_PAGE_ORDER() */
 #define MP_PAGE_ORDER_SHIFT  52
 #define MP_PAGE_ORDER(entry) ((entry) >> MP_PAGE_ORDER_SHIFT & 15)

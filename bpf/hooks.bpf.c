@@ -17,15 +17,6 @@ char LICENSE[] SEC("license") = "GPL";
 #define VM_FAULT_RETRY 0x400
 #define VM_FAULT_ERROR (0x1 | 0x2 | 0x10 | 0x20 | 0x40 | 0x800)
 
-/* An argument as a plain number: pointers from fentry have types that forbid computing with them. */
-static __always_inline u64 arg(u64 *ctx, int i)
-{
-	u64 v = 0;
-
-	bpf_probe_read_kernel(&v, 8, &ctx[i]);
-	return v;
-}
-
 /* ---- handle_mm_fault ------------------------------------------------------------------------- */
 
 /* Whose address space @mm is, if it is traced: mostly the current task's own. */
@@ -40,15 +31,6 @@ static __always_inline u32 owner_of(struct mm_struct *mm)
 		return p->owner;
 	owner = bpf_map_lookup_elem(&spaces, &key);
 	return owner ? *owner : 0;
-}
-
-/*
- * A swap entry's upper five bits are its type (arch/x86/include/asm/pgtable_64.h); those of migration,
- * poison and markers come after the swap devices' (MAX_SWAPFILES, 23 or more on kernels since 5.10).
- */
-static __always_inline bool is_swapped(u64 pte)
-{
-	return pte >> 59 < 16;
 }
 
 /* What was there before: COW needs a present entry, swap-in that of a swapped page. */
@@ -142,7 +124,7 @@ static __always_inline int fault_exit(u32 ret)
 SEC("?fentry/handle_mm_fault")
 int mp_hmf_ent(u64 *ctx)
 {
-	return fault_enter(arg(ctx, 0), ctx[1], ctx[2], (void *)arg(ctx, 3));
+	return fault_enter(mp_arg(ctx, 0), ctx[1], ctx[2], (void *)mp_arg(ctx, 3));
 }
 
 SEC("?fexit/handle_mm_fault")
@@ -159,13 +141,13 @@ int mp_hmf_ret(u64 *ctx)
 SEC("?fentry/handle_mm_fault")
 int mp_hmf_ent_2(u64 *ctx)
 {
-	return fault_enter(arg(ctx, 0), ctx[1], ctx[2], (void *)arg(ctx, 3));
+	return fault_enter(mp_arg(ctx, 0), ctx[1], ctx[2], (void *)mp_arg(ctx, 3));
 }
 
 SEC("?fentry/handle_mm_fault")
 int mp_hmf_ent_3(u64 *ctx)
 {
-	return fault_enter(arg(ctx, 0), ctx[1], ctx[2], (void *)arg(ctx, 3));
+	return fault_enter(mp_arg(ctx, 0), ctx[1], ctx[2], (void *)mp_arg(ctx, 3));
 }
 
 SEC("?fexit/handle_mm_fault")
@@ -253,7 +235,7 @@ int mp_pages_ent(u64 *ctx)
 SEC("?fexit/__alloc_pages")
 int mp_pages_ret(u64 *ctx)
 {
-	return alloc_exit(arg(ctx, 4));
+	return alloc_exit(mp_arg(ctx, 4));
 }
 
 SEC("?kprobe/__alloc_pages")

@@ -181,6 +181,15 @@ static __always_inline struct mp_thread *mp_thread_make(void)
 	return t;
 }
 
+/* An argument as a plain number: pointers from fentry have types that forbid computing with them. */
+static __always_inline u64 mp_arg(u64 *ctx, int i)
+{
+	u64 v = 0;
+
+	bpf_probe_read_kernel(&v, 8, &ctx[i]);
+	return v;
+}
+
 /* The user's registers as they were at the system call or exception under way. */
 static __always_inline struct mp_regs *mp_user_regs(void)
 {

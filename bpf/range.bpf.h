@@ -10,6 +10,7 @@ struct walk_ctx {
 	u64 addr, end;
 	u64 caller;
 	u32 owner;
+	u32 source; /* enum mp_source */
 };
 
 static __always_inline struct mp_ev_pages *begin_pages(struct walk_ctx *w, u32 nr, u32 entries)
@@ -24,7 +25,7 @@ static __always_inline struct mp_ev_pages *begin_pages(struct walk_ctx *w, u32 n
 	ev->addr = w->addr;
 	ev->begin_ns = ev->h.ts_ns;
 	ev->nr = nr;
-	ev->source = MP_SRC_POPULATE;
+	ev->source = w->source;
 	ev->contig = entries == 1;
 	ev->order = 0;
 	ev->pad = 0;
@@ -57,12 +58,14 @@ static __always_inline void walk_huge(struct walk_ctx *w, u64 pmd)
  * The MP_EV_PAGES entry for a page-table entry. A function of its own, not static, so that the
  * verifier looks at it once and not for each of 64 entries.
  */
-__noinline u64 mp_entry_of(u64 pte, u32 wanted)
+__weak u64 mp_entry_of(u64 pte, u32 wanted)
 {
 	u64 pfn = pte_pfn(pte), kind;
 
-	if (!wanted || !pte_present(pte))
+	if (!wanted)
 		return 0;
+	if (!pte_present(pte))
+		return pte && is_swapped(pte) ? MP_PAGE_SWAP : 0;
 	kind = mp_page_kind(pte, pfn);
 	if (kind == MP_PAGE_ANON) {
 		mp_own(pfn);
@@ -75,9 +78,15 @@ __noinline u64 mp_entry_of(u64 pte, u32 wanted)
  * Up to 64 entries of one page table in one read; how many bytes of addresses they are for. A function
  * of its own, as above.
  */
-__noinline u64 mp_walk_table(u64 pmd, u64 addr, u64 end, u64 caller, u32 owner)
+__weak u64 mp_walk_table(u64 pmd, u64 addr, u64 end, u64 caller, u64 owner_source)
 {
-	struct walk_ctx w = { .addr = addr, .end = end, .caller = caller, .owner = owner };
+	struct walk_ctx w = {
+		.addr = addr,
+		.end = end,
+		.caller = caller,
+		.owner = (u32)owner_source,
+		.source = owner_source >> 32,
+	};
 	u64 first = addr >> MP_PAGE_SHIFT & 511, nr = 64 - (first & 63), any = 0;
 	u64 at = mp_set.page_offset + (pmd & PTE_PFN_MASK) + first * 8;
 	struct mp_ev_pages *ev;
@@ -118,7 +127,8 @@ static long walk_step(u32 i, void *data)
 	if (leaf.val && leaf.shift == 21 && (leaf.val & PTE_PSE)) {
 		walk_huge(w, leaf.val);
 	} else if (leaf.val && leaf.shift == 21) {
-		w->addr += mp_walk_table(leaf.val, w->addr, w->end, w->caller, w->owner);
+		w->addr += mp_walk_table(leaf.val, w->addr, w->end, w->caller,
+					 w->owner | (u64)w->source << 32);
 	} else {
 		size = 1ULL << (leaf.val ? leaf.shift : leaf.none_shift);
 		w->addr = (w->addr & ~(size - 1)) + size;

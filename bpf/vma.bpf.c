@@ -444,6 +444,7 @@ static __always_inline struct walk_ctx walk_of(struct mp_thread *t, u32 i)
 		.end = t->walk[i] + t->walk_pages[i] * MP_PAGE_SIZE,
 		.caller = t->walk_caller,
 		.owner = p ? p->owner : 0,
+		.source = MP_SRC_POPULATE,
 	};
 }
 

@@ -25,6 +25,15 @@ static __always_inline bool pte_present(u64 pte)
 	return pte & (PTE_PRESENT | PTE_PROTNONE);
 }
 
+/*
+ * A swap entry's upper five bits are its type (arch/x86/include/asm/pgtable_64.h); those of migration,
+ * poison and markers come after the swap devices' (MAX_SWAPFILES, 23 or more on kernels since 5.10).
+ */
+static __always_inline bool is_swapped(u64 pte)
+{
+	return pte >> 59 < 16;
+}
+
 /* Entries the CPU may not use keep the PFN inverted (L1TF, arch/x86/include/asm/pgtable-invert.h). */
 static __always_inline u64 pte_pfn(u64 pte)
 {

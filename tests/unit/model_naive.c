@@ -68,7 +68,7 @@ static void set(struct naive *n, struct page *g, struct page now)
 	uint64_t pfn = g->pfn;
 
 	now.there = true;
-	now.changed_ns = now.t_ns;
+	now.changed_ns = now.moved_ns ? now.moved_ns : now.t_ns;
 	*g = now;
 	if (was)
 		unshare(n, pfn);
@@ -209,6 +209,8 @@ static struct page page_of_entry(struct naive *n, const struct mp_ev_pages *ev, 
 		g.by = MP_BY_GUP;
 		g.t_ns = ev->h.ts_ns;
 	}
+	if (ev->source == MP_SRC_MOVED)
+		g.t_ns = ev->h.ts_ns;
 	if (ev->source == MP_SRC_CHECK)
 		g.source = MP_SRC_RECONCILED;
 	g.there = e;
@@ -219,12 +221,46 @@ static struct page page_of_entry(struct naive *n, const struct mp_ev_pages *ev, 
 	return g;
 }
 
+#define MOVED_UNIT_NS (1U << 20) /* a change is kept so exactly */
+
+static void apply_moved(struct naive *n, struct page *old, const struct mp_ev_pages *ev, uint64_t e)
+{
+	struct page g = page_of_entry(n, ev, e), kept = *old;
+	uint64_t after;
+
+	if (!e || (e & MP_PAGE_MOVING && (!old->there || old->state == MP_STATE_SWAPPED)))
+		return;
+	if (!old->there) {
+		set(n, old, g);
+		return;
+	}
+	kept.pfn = e & MP_PAGE_MOVING ? 0 : g.pfn;
+	if (!(e & MP_PAGE_MOVING)) {
+		kept.state = g.state;
+		if (old->state == MP_STATE_SHARED_COW && g.state == MP_STATE_PRESENT)
+			kept.state = MP_STATE_SHARED_COW;
+	}
+	if (kept.pfn == old->pfn && kept.state == old->state)
+		return;
+	after = ev->h.ts_ns > kept.t_ns ? ev->h.ts_ns - kept.t_ns : 0;
+	if (after)
+		kept.moved_ns =
+			kept.t_ns + (after + MOVED_UNIT_NS - 1) / MOVED_UNIT_NS * MOVED_UNIT_NS;
+	kept.there = true;
+	kept.changed_ns = kept.moved_ns ? kept.moved_ns : kept.t_ns;
+	*old = kept; /* those that share it move along */
+}
+
 static void apply_entry(struct naive *n, struct proc *p, const struct mp_ev_pages *ev,
 			uint64_t page, uint64_t e)
 {
 	struct page *old = &p->pages[page], g = page_of_entry(n, ev, e);
 	bool check = ev->source == MP_SRC_CHECK, late = ev->source != MP_SRC_FAULT, same;
 
+	if (ev->source == MP_SRC_MOVED) {
+		apply_moved(n, old, ev, e);
+		return;
+	}
 	if (late && (old->changed_ns > ev->begin_ns || call_since(p, page, ev->begin_ns)))
 		return;
 	if (!e) {
@@ -234,13 +270,17 @@ static void apply_entry(struct naive *n, struct proc *p, const struct mp_ev_page
 		}
 		return;
 	}
-	same = old->there && old->pfn == g.pfn &&
+	same = old->there && (old->pfn == g.pfn || !old->pfn) &&
 	       (old->state == g.state ||
 		(old->state == MP_STATE_SHARED_COW && g.state == MP_STATE_PRESENT));
-	if (same && ev->source == MP_SRC_TOOL)
-		old->source = MP_SRC_TOOL;
+	if (same && (ev->source == MP_SRC_TOOL || old->pfn != g.pfn))
+		old->source = g.source;
+	if (same)
+		old->pfn = g.pfn;
 	if (same || (late && stray_since(n, g.pfn, ev->begin_ns)))
 		return;
+	if (check && old->there && old->state == MP_STATE_SHARED_COW && g.state == MP_STATE_PRESENT)
+		g.state = MP_STATE_SHARED_COW;
 	n->moved += check;
 	set(n, old, g);
 }
@@ -411,7 +451,8 @@ static void on_fork(struct naive *n, struct proc *p, const struct mp_ev_fork *ev
 			naive_block_at(child, p->transit[i].old)->transit = false;
 	memset(child->transit, 0, sizeof(child->transit));
 	for (i = 0; i < NAIVE_PAGES; i++)
-		child->pages[i].changed_ns = child->pages[i].there ? child->pages[i].t_ns : 0;
+		if (!child->pages[i].there) /* when a page went is known of those that were its own */
+			child->pages[i].changed_ns = 0;
 	child->nr_ranges = 0;
 	memset(child->ranges, 0, sizeof(child->ranges));
 }

@@ -125,7 +125,8 @@ static void add_page(struct compare *c, struct proc *p, uint64_t page, const int
 {
 	const struct page *g = &p->pages[page];
 	const struct map *m = &p->maps[page];
-	bool came = g->source == MP_SRC_FAULT || g->source == MP_SRC_POPULATE;
+	bool came = g->source == MP_SRC_FAULT || g->source == MP_SRC_POPULATE ||
+		    g->source == MP_SRC_MOVED;
 	uint64_t covered = 0, charged = 0, bytes, i, j;
 	int lowest = -1;
 

@@ -22,7 +22,7 @@ struct page {
 	int state, kind, by, source, order;
 	uint64_t pfn, t_ns;
 	uint32_t toucher;
-	uint64_t changed_ns;
+	uint64_t changed_ns, moved_ns; /* @moved_ns: by the kernel, 0 never */
 };
 
 /* The mapping a page of addresses lies in; equal ids are one mapping. */

@@ -285,11 +285,12 @@ static uint64_t some_entry(struct world *w, uint32_t pid, uint64_t nr)
 static void do_pages(struct world *w, uint32_t pid, uint32_t tid)
 {
 	static const int sources[] = { MP_SRC_POPULATE, MP_SRC_SEEDED, MP_SRC_RECONCILED,
-				       MP_SRC_CHECK,    MP_SRC_CHECK,  MP_SRC_TOOL };
+				       MP_SRC_CHECK,    MP_SRC_CHECK,  MP_SRC_TOOL,
+				       MP_SRC_MOVED,    MP_SRC_MOVED };
 	struct {
 		struct mp_ev_pages ev;
 		uint64_t entries[16];
-	} e = { .ev = { .source = sources[draw(w, 6)], .contig = draw(w, 2) } };
+	} e = { .ev = { .source = sources[draw(w, 8)], .contig = draw(w, 2) } };
 	uint64_t i, page = draw(w, NAIVE_PAGES - 16);
 	const struct mp_page_rec *rec;
 
@@ -306,6 +307,8 @@ static void do_pages(struct world *w, uint32_t pid, uint32_t tid)
 			e.entries[i] = rec->pfn | MP_PAGE_PRESENT |
 				       (rec->state == MP_STATE_ZERO ? MP_PAGE_ZERO : MP_PAGE_ANON);
 	}
+	if (e.ev.source == MP_SRC_MOVED && e.ev.contig && draw(w, 2))
+		e.entries[0] = MP_PAGE_MOVING;
 	put(w, &e, MP_EV_PAGES, sizeof(e), pid, tid);
 }
 

@@ -109,6 +109,61 @@ static void check_finds_what_moved(void **state)
 }
 
 /* A folio that was split in view is no loss, one found split is; who tells no order changes none. */
+/* What the kernel moves, swaps and joins keeps how it came; what it frees meanwhile is not the page. */
+static void moved_pages_keep_their_past(void **state)
+{
+	const struct mp_page *page;
+	uint64_t begin;
+
+	(void)state;
+	feed_begin();
+	feed_fault(1, MEM, 10, TOUCH);
+	feed_fault(1, MEM + PAGE, 11, TOUCH);
+	begin = feed_ns;
+	feed_pages(1, MP_SRC_MOVED, MEM, 0, ANON(20), 1);
+	feed_page_free(10, 0);
+	feed_pages(1, MP_SRC_MOVED, MEM + PAGE, 0, SWAP(5), 1);
+	feed_page_free(11, 0);
+	feed_pages(1, MP_SRC_MOVED, MEM + 3 * PAGE, 0, 0, 1);
+	feed_pages(1, MP_SRC_CHECK, MEM, begin, ANON(10), 2); /* read before */
+	assert_int_equal(feed_report()->loss.moved_unseen_pages, 0);
+	page = report_page(1, MEM);
+	assert_int_equal(page->pfn, 20);
+	assert_int_equal(page->source, MP_SRC_FAULT);
+	assert_int_equal(page->kind, MP_KIND_ANON);
+	assert_int_equal(report_page(1, MEM + PAGE)->state, MP_STATE_SWAPPED);
+	assert_null(report_page(1, MEM + 3 * PAGE));
+	feed_page_free(20, 0);
+	feed_report();
+	assert_null(report_page(1, MEM));
+	feed_end();
+}
+
+static void collapsed_pages(void **state)
+{
+	(void)state;
+	feed_begin();
+	feed_fault(1, MEM, 10, TOUCH);
+	feed_fault(1, MEM + PAGE, 11, TOUCH);
+	feed_pages(1, MP_SRC_MOVED, MEM, 0, MP_PAGE_MOVING, 512);
+	feed_page_free(10, 0);
+	feed_page_free(11, 0);
+	feed_pages(1, MP_SRC_MOVED, MEM, 0, ANON(512) | MP_PAGE_HUGE, 512);
+	feed_report();
+	assert_int_equal(report_page(1, MEM)->pfn, 512);
+	assert_int_equal(report_page(1, MEM)->order, 9);
+	assert_int_equal(report_page(1, MEM + PAGE)->source, MP_SRC_FAULT);
+	assert_int_equal(report_page(1, MEM + PAGE)->kind, MP_KIND_ANON);
+	assert_int_equal(report_page(1, MEM + 2 * PAGE)->pfn, 514);
+	assert_int_equal(report_page(1, MEM + 2 * PAGE)->source, MP_SRC_MOVED);
+	assert_int_equal(report_page(1, MEM + 2 * PAGE)->kind, MP_KIND_NONE);
+	feed_page_free(512, 9);
+	feed_report();
+	assert_null(report_page(1, MEM));
+	assert_null(report_page(1, MEM + 511 * PAGE));
+	feed_end();
+}
+
 static void order_of_a_folio(void **state)
 {
 	const uint64_t order0 = MP_PAGE_ORDERED, order4 = order0 | 4ULL << MP_PAGE_ORDER_SHIFT;
@@ -180,6 +235,8 @@ int main(void)
 		cmocka_unit_test(seeds_do_not_outdo_events),
 		cmocka_unit_test(populated),
 		cmocka_unit_test(check_finds_what_moved),
+		cmocka_unit_test(moved_pages_keep_their_past),
+		cmocka_unit_test(collapsed_pages),
 		cmocka_unit_test(order_of_a_folio),
 		cmocka_unit_test(check_at_the_same_time),
 		cmocka_unit_test(pfn_filled_in_is_no_move),

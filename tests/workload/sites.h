@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The sites of tests/workload/layout.c: each the direct caller of one allocation function. */
+/* The sites of layout.c and moves.c: each the direct caller of one allocation function. */
 #ifndef MP_TESTS_SITES_H
 #define MP_TESTS_SITES_H
 
@@ -9,7 +9,7 @@
 
 #include "truth.h"
 
-#define SITE static __attribute__((noipa)) int
+#define SITE static __attribute__((noipa, unused)) int
 #define HUGE (2UL << 20)
 #define KIB  1024UL
 #define MIB  (1024UL * 1024)
@@ -34,6 +34,9 @@ MALLOC_SITE(site_returned)
 MALLOC_SITE(site_thread)
 MALLOC_SITE(site_churn)
 MALLOC_SITE(site_cow)
+MALLOC_SITE(site_swap)
+MALLOC_SITE(site_shifted)
+MALLOC_SITE(site_collapse)
 
 SITE site_calloc(size_t n)
 {

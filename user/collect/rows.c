@@ -51,6 +51,21 @@ static const struct {
 	  { "mp_freelist_ent" },
 	  { "mp_freelist_k" },
 	  MP_HIT_FREELIST },
+	{ "try_to_unmap_one",
+	  { "try_to_unmap_one" },
+	  { "mp_unmap_ret" },
+	  { "mp_unmap_kent", "mp_unmap_kret" },
+	  MP_HIT_NONE },
+	{ "remove_migration_pte",
+	  { "remove_migration_pte" },
+	  { "mp_moved_ret" },
+	  { "mp_moved_kent", "mp_moved_kret" },
+	  MP_HIT_NONE },
+	{ "pmdp_collapse_flush",
+	  { "pmdp_collapse_flush" },
+	  { "mp_huge_kent", "mp_collapsed" },
+	  { "mp_huge_kent", "mp_collapsed" },
+	  MP_HIT_NONE },
 };
 
 const char *mp_row_name(enum mp_row row)
@@ -85,7 +100,7 @@ static int switch_on(const struct mp_rows *r, int i, struct bpf_object *obj)
 		if (!p)
 			return -ENOENT;
 		bpf_program__set_autoload(p, true);
-		if (r->row == MP_ROW_FENTRY)
+		if (bpf_program__type(p) == BPF_PROG_TYPE_TRACING)
 			rc = bpf_program__set_attach_target(p, 0, r->hook[i].function);
 	}
 	return rc;
@@ -184,7 +199,7 @@ static struct bpf_link *attach(const struct mp_rows *r, int i, struct bpf_progra
 {
 	bool at_return;
 
-	if (r->row == MP_ROW_FENTRY)
+	if (bpf_program__type(p) != BPF_PROG_TYPE_KPROBE)
 		return bpf_program__attach(p);
 	at_return = !strncmp(bpf_program__section_name(p), "?kretprobe", 10) ||
 		    !strncmp(bpf_program__section_name(p), "kretprobe", 9);

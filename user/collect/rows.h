@@ -15,7 +15,7 @@
 struct bpf_object;
 struct bpf_link;
 
-/* The five that a malloc passes, in the order of table[] in rows.c, and one for a detail. */
+/* The five that a malloc passes, in the order of table[] in rows.c; details; a page's later life. */
 enum mp_hook_index {
 	MP_HOOK_FAULT,
 	MP_HOOK_ANONYMOUS,
@@ -23,6 +23,9 @@ enum mp_hook_index {
 	MP_HOOK_BRK,
 	MP_HOOK_MMAP,
 	MP_HOOK_FREELIST,
+	MP_HOOK_UNMAP,
+	MP_HOOK_MIGRATED,
+	MP_HOOK_COLLAPSE,
 	MP_HOOKS
 };
 

@@ -26,6 +26,8 @@ static const struct mp_stage stages_tracepoint[] = {
 	  "faults by get_user_pages (populate, mlock, ptrace) have no start", MP_HIT_NONE },
 	{ "kernel-filled range", "", "tracepoint", "sys_exit_*, page-table walk",
 	  "the fault time of these pages", MP_HIT_NONE },
+	{ "later life", "", "pagemap", "read back at a report",
+	  "migration, swap and collapse are found only so", MP_HIT_NONE },
 	{ 0 },
 };
 
@@ -33,9 +35,6 @@ static const struct mp_stage stages_later[] = {
 	{ "system calls", "", "tracepoint", SYSCALL_HOOK, "", MP_HIT_NONE },
 	{ "page freed", "", "tracepoint", "mm_page_free, one byte a physical page", "",
 	  MP_HIT_NONE },
-	{ "later life", "", "tracepoint",
-	  "mm_page_free, system calls; pagemap read back at a report",
-	  "migration, swap and collapse are found only by reading pagemap back", MP_HIT_NONE },
 	{ "processes", "", "tracepoint", "task_newtask, sched_process_exec/exit/free", "",
 	  MP_HIT_NONE },
 	{ 0 },
@@ -54,6 +53,8 @@ static size_t copy_stages(struct mp_stage *to, const struct mp_stage *from)
 
 static const char *gap_of(const struct mp_hook *h, int i)
 {
+	if (!h->attached && i >= MP_HOOK_UNMAP)
+		return "found only when pagemap is read back at a report";
 	if (!h->attached)
 		return i == MP_HOOK_FREELIST ? "whether the page allocator's first try failed"
 					     : "told from the page table and the tracepoints";
@@ -72,6 +73,9 @@ static size_t hook_stages(const struct mp_kernel *k, struct mp_stage *to)
 		[MP_HOOK_BRK] = "heap growth",
 		[MP_HOOK_MMAP] = "mapping",
 		[MP_HOOK_FREELIST] = "slow path",
+		[MP_HOOK_UNMAP] = "swapped out",
+		[MP_HOOK_MIGRATED] = "migrated",
+		[MP_HOOK_COLLAPSE] = "collapsed",
 	};
 
 	for (int i = 0; i < MP_HOOKS; i++) {
@@ -85,7 +89,13 @@ static size_t hook_stages(const struct mp_kernel *k, struct mp_stage *to)
 					   .gap = gap_of(h, i),
 					   .hit = h->hit };
 	}
-	return MP_HOOKS;
+	to[MP_HOOKS] = (struct mp_stage){ "later life",
+					  "",
+					  "pagemap",
+					  "read back at a report",
+					  "what KSM and swapoff do is found only so",
+					  MP_HIT_NONE };
+	return MP_HOOKS + 1;
 }
 
 const struct mp_stage *mp_kernel_stages(const struct mp_kernel *k)

@@ -45,6 +45,9 @@ static struct mp_page_rec base_rec(struct mp_model *m, const struct mp_ev_pages 
 		rec.by = MP_BY_GUP;
 		rec.t_ns = ev->h.ts_ns;
 		break;
+	case MP_SRC_MOVED:
+		rec.t_ns = ev->h.ts_ns;
+		break;
 	case MP_SRC_CHECK:
 		rec.source = MP_SRC_RECONCILED;
 		break;
@@ -102,6 +105,47 @@ static bool any_stray(const struct mp_model *m, uint64_t since_ns)
 	return m->nr_strays && m->strays[(m->nr_strays - 1) % MP_STRAY_FREES].ts_ns > since_ns;
 }
 
+/* @now_ns as the time of a change to @rec: readings begun before it tell what was. */
+static void note_change(struct mp_page_rec *rec, uint64_t now_ns)
+{
+	uint64_t units = (now_ns - rec->t_ns + MP_MOVED_UNIT_NS - 1) / MP_MOVED_UNIT_NS;
+
+	if (now_ns > rec->t_ns)
+		rec->moved = units < UINT32_MAX ? (uint32_t)units : UINT32_MAX;
+}
+
+/*
+ * The kernel has given the page another frame, or has taken it out to swap: it came as it came. What
+ * was not there before (a collapse fills up its huge page) has come now, and nobody touched it. The
+ * event's place in the stream was taken before the entry was read, so nothing told before is newer.
+ */
+static int apply_moved(struct reading *r, uint64_t vpn, uint64_t entry)
+{
+	const struct mp_page_rec *old = mp_pages__get(&r->p->pages, vpn);
+	struct mp_page_rec rec = old ? *old : r->base;
+
+	if (!entry || (entry & MP_PAGE_MOVING && (!old || old->state == MP_STATE_SWAPPED)))
+		return 0;
+	if (!(entry & MP_PAGE_MOVING)) {
+		rec.state = mp_entry_state(entry);
+		if (rec.state == MP_STATE_GONE)
+			return 0;
+		if (old && old->state == MP_STATE_SHARED_COW && rec.state == MP_STATE_PRESENT)
+			rec.state = MP_STATE_SHARED_COW;
+		if (entry & MP_PAGE_ORDERED)
+			rec.order = MP_PAGE_ORDER(entry) < 9 ? MP_PAGE_ORDER(entry) : 9;
+		if (entry & MP_PAGE_HUGE)
+			rec.order = 9;
+	}
+	rec.pfn = entry & (MP_PAGE_MOVING | MP_PAGE_SWAP) ? 0 : entry & MP_PAGE_PFN;
+	if (old && old->pfn == rec.pfn && old->state == rec.state && old->order == rec.order)
+		return 0;
+	if (old && old->pfn != rec.pfn)
+		rec.flags &= ~MP_PAGE_NODE; /* the frame may be another node's */
+	note_change(&rec, r->ev->h.ts_ns);
+	return mp_pages__shift(&r->p->pages, vpn, &rec);
+}
+
 static int apply_entry(struct reading *r, uint64_t vpn, uint64_t entry)
 {
 	bool ordered = entry & MP_PAGE_ORDERED && entry & MP_PAGE_ANON;
@@ -109,6 +153,8 @@ static int apply_entry(struct reading *r, uint64_t vpn, uint64_t entry)
 	bool check = r->ev->source == MP_SRC_CHECK;
 	struct mp_page_rec rec = r->base;
 
+	if (r->ev->source == MP_SRC_MOVED)
+		return apply_moved(r, vpn, entry);
 	rec.state = mp_entry_state(entry);
 	rec.pfn = rec.state == MP_STATE_SWAPPED ? 0 : entry & MP_PAGE_PFN;
 	if (ordered)
@@ -131,6 +177,9 @@ static int apply_entry(struct reading *r, uint64_t vpn, uint64_t entry)
 		return confirm(r, vpn, old, &rec, ordered);
 	if (r->strays && mp_freed_since(r->m, rec.pfn, r->ev->begin_ns))
 		return 0;
+	/* a copy of its own would have come by a fault: it moved, and is shared as before */
+	if (check && old && old->state == MP_STATE_SHARED_COW && rec.state == MP_STATE_PRESENT)
+		rec.state = MP_STATE_SHARED_COW;
 	r->m->loss.moved_unseen_pages += check;
 	return mp_pages__set(&r->p->pages, vpn, &rec);
 }
@@ -140,8 +189,8 @@ static void apply_absent(struct reading *r, uint64_t vpn, uint64_t nr)
 	const struct mp_ev_pages *ev = r->ev;
 
 	if (ev->source == MP_SRC_CHECK)
-		r->m->loss.moved_unseen_pages +=
-			mp_pages__drop_older(&r->p->pages, vpn, nr, ev->begin_ns + 1, ev->h.ts_ns);
+		r->m->loss.moved_unseen_pages += mp_pages__drop_unchanged(
+			&r->p->pages, vpn, nr, ev->begin_ns + 1, ev->h.ts_ns);
 }
 
 /* The PFN of neighbours counts up; only the zero page is the same everywhere. */
@@ -161,7 +210,7 @@ int mp_on_pages(struct mp_model *m, struct mp_process *p, const struct mp_ev_pag
 
 	if (!ev->nr || end > MP_ADDR_END >> MP_PAGE_SHIFT)
 		return 0;
-	r.late = ev->source != MP_SRC_FAULT && ev->begin_ns;
+	r.late = ev->source != MP_SRC_FAULT && ev->source != MP_SRC_MOVED && ev->begin_ns;
 	r.strays = r.late && any_stray(m, ev->begin_ns);
 	changed = r.late && mp_changed_since(p, ev->addr, end << MP_PAGE_SHIFT, ev->begin_ns);
 	if (ev->contig && !ev->entries[0] && !(changed && ev->source == MP_SRC_CHECK)) {

@@ -7,7 +7,7 @@
  * what smaps or the kernel's counters say beside it is unexplained.
  *
  * site_coverage = sited / arrived, over present anonymous pages whose arrival was seen (source
- * fault or populate):
+ * fault, populate or moved):
  *   arrived: 4096 for each such page, whatever it is for: stacks, .data and .bss too
  *   sited:   the bytes of it under blocks of a known site, and the rest of the page if the mapping
  *            it lies in was seen being made, by a known caller: the growth of a heap, or a mapping
@@ -213,7 +213,8 @@ static void cover(struct sweep *s, const struct mp_page_rec *rec, const struct m
 {
 	size_t i;
 
-	if (rec->source != MP_SRC_FAULT && rec->source != MP_SRC_POPULATE)
+	if (rec->source != MP_SRC_FAULT && rec->source != MP_SRC_POPULATE &&
+	    rec->source != MP_SRC_MOVED)
 		return;
 	s->arrived += MP_PAGE_SIZE;
 	for (i = 0; i < s->nr_parts; i++)

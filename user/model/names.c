@@ -70,6 +70,7 @@ const char *mp_source_name(int source)
 		[MP_SRC_FAULT] = "fault",      [MP_SRC_POPULATE] = "populate",
 		[MP_SRC_SEEDED] = "seeded",    [MP_SRC_RECONCILED] = "reconciled",
 		[MP_SRC_CHECK] = "reconciled", [MP_SRC_TOOL] = "tool",
+		[MP_SRC_MOVED] = "moved",
 	};
 
 	return NAME(names, source);

@@ -73,11 +73,16 @@ struct mp_page_rec *mp_pages__get(const struct mp_pages *ps, uint64_t vpn)
 	return held(mp_map__get(&ps->regions, vpn / REGION), vpn);
 }
 
+static uint64_t changed_ns(const struct mp_page_rec *rec)
+{
+	return rec->t_ns + (uint64_t)rec->moved * MP_MOVED_UNIT_NS;
+}
+
 uint64_t mp_pages__changed_ns(const struct mp_pages *ps, uint64_t vpn)
 {
 	const struct region *r = mp_map__get(&ps->regions, vpn / REGION);
 
-	return r ? r->rec[vpn % REGION].t_ns : 0;
+	return r ? changed_ns(&r->rec[vpn % REGION]) : 0;
 }
 
 /* Once only one mapping of a PFN is left, its owner has the page to itself. */
@@ -119,7 +124,8 @@ static struct region *make_region(struct mp_pages *ps, uint64_t key)
 	return r;
 }
 
-int mp_pages__set(struct mp_pages *ps, uint64_t vpn, const struct mp_page_rec *rec)
+/* @others: whether those that share the frame it had may have it alone now. */
+static int put(struct mp_pages *ps, uint64_t vpn, const struct mp_page_rec *rec, bool others)
 {
 	struct region *r = make_region(ps, vpn / REGION);
 	struct mp_page_rec *old;
@@ -129,8 +135,11 @@ int mp_pages__set(struct mp_pages *ps, uint64_t vpn, const struct mp_page_rec *r
 	if (indexed(ps, rec) && mp_pfns__add(&ps->ledger->pfns, rec->pfn, ref_of(ps, vpn)))
 		return -ENOMEM;
 	old = held(r, vpn);
-	if (old) {
+	if (old && others) {
 		unindex(ps, vpn, old);
+	} else if (old) {
+		if (indexed(ps, old))
+			mp_pfns__del(&ps->ledger->pfns, old->pfn, ref_of(ps, vpn));
 	} else {
 		ps->dead -= !r->live;
 		r->live |= 1ULL << vpn % REGION;
@@ -138,6 +147,16 @@ int mp_pages__set(struct mp_pages *ps, uint64_t vpn, const struct mp_page_rec *r
 	}
 	r->rec[vpn % REGION] = *rec;
 	return 0;
+}
+
+int mp_pages__set(struct mp_pages *ps, uint64_t vpn, const struct mp_page_rec *rec)
+{
+	return put(ps, vpn, rec, true);
+}
+
+int mp_pages__shift(struct mp_pages *ps, uint64_t vpn, const struct mp_page_rec *rec)
+{
+	return put(ps, vpn, rec, false);
 }
 
 /* Frees regions whose last page went longer ago than any reading still under way. */
@@ -188,16 +207,20 @@ void mp_pages__drop(struct mp_pages *ps, uint64_t vpn, uint64_t now_ns)
 	tidy(ps, now_ns);
 }
 
-/* The pages of @r, region @key, that lie in [vpn, end) and came before @before_ns, as a bit set. */
+/*
+ * The pages of @r, region @key, that lie in [vpn, end) and came before @before_ns, as a bit set; with
+ * @unchanged those that did not change since either.
+ */
 static uint64_t older(const struct region *r, uint64_t key, uint64_t vpn, uint64_t end,
-		      uint64_t before_ns)
+		      uint64_t before_ns, bool unchanged)
 {
 	uint64_t set = 0, bits, base = key * REGION;
 
 	for (bits = r->live; bits; bits &= bits - 1) {
 		unsigned int i = __builtin_ctzll(bits);
 
-		if (base + i >= vpn && base + i < end && r->rec[i].t_ns < before_ns)
+		if (base + i >= vpn && base + i < end &&
+		    (unchanged ? changed_ns(&r->rec[i]) : r->rec[i].t_ns) < before_ns)
 			set |= 1ULL << i;
 	}
 	return set;
@@ -267,8 +290,8 @@ void mp_pages__split_ends(struct mp_pages *ps, uint64_t vpn, uint64_t nr)
 		mp_pages__split_zero(ps, vpn + nr);
 }
 
-uint64_t mp_pages__drop_older(struct mp_pages *ps, uint64_t vpn, uint64_t nr, uint64_t before_ns,
-			      uint64_t now_ns)
+static uint64_t drop_older(struct mp_pages *ps, uint64_t vpn, uint64_t nr, uint64_t before_ns,
+			   bool unchanged, uint64_t now_ns)
 {
 	uint64_t *keys, n = 0;
 	size_t i, nr_keys;
@@ -280,12 +303,25 @@ uint64_t mp_pages__drop_older(struct mp_pages *ps, uint64_t vpn, uint64_t nr, ui
 	for (i = 0; i < nr_keys; i++) {
 		const struct region *r = mp_map__get(&ps->regions, keys[i]);
 
-		n += drop_set(ps, keys[i], older(r, keys[i], vpn, vpn + nr, before_ns), now_ns);
+		n += drop_set(ps, keys[i], older(r, keys[i], vpn, vpn + nr, before_ns, unchanged),
+			      now_ns);
 	}
 	mp_mem_free(ps->regions.mem, keys);
 	if (n)
 		tidy(ps, now_ns);
 	return n;
+}
+
+void mp_pages__drop_older(struct mp_pages *ps, uint64_t vpn, uint64_t nr, uint64_t before_ns,
+			  uint64_t now_ns)
+{
+	drop_older(ps, vpn, nr, before_ns, false, now_ns);
+}
+
+uint64_t mp_pages__drop_unchanged(struct mp_pages *ps, uint64_t vpn, uint64_t nr,
+				  uint64_t before_ns, uint64_t now_ns)
+{
+	return drop_older(ps, vpn, nr, before_ns, true, now_ns);
 }
 
 static int move_one(struct mp_pages *ps, uint64_t vpn, uint64_t to, uint64_t now_ns)
@@ -321,7 +357,8 @@ int mp_pages__move(struct mp_pages *ps, uint64_t vpn, uint64_t nr, uint64_t to, 
 	if (!keys)
 		return -ENOMEM;
 	for (i = 0; i < nr_keys && !err; i++) {
-		set = older(mp_map__get(&ps->regions, keys[i]), keys[i], vpn, vpn + nr, before_ns);
+		set = older(mp_map__get(&ps->regions, keys[i]), keys[i], vpn, vpn + nr, before_ns,
+			    false);
 		for (; set && !err; set &= set - 1) {
 			uint64_t from = keys[i] * REGION + __builtin_ctzll(set);
 

@@ -32,7 +32,9 @@ struct mp_page_rec {
 	uint8_t zone : 4, order : 4;
 	uint8_t kind, by, source, state;
 	uint8_t flags; /* enum mp_page_flag */
+	uint32_t moved; /* when the kernel last changed it, in MP_MOVED_UNIT_NS after t_ns; 0: never */
 };
+#define MP_MOVED_UNIT_NS (1U << 20)
 _Static_assert(sizeof(struct mp_page_rec) == 48, "bytes a page");
 
 struct mp_ledger;
@@ -73,10 +75,15 @@ struct mp_page_rec *mp_pages__get(const struct mp_pages *ps, uint64_t vpn);
 uint64_t mp_pages__changed_ns(const struct mp_pages *ps, uint64_t vpn);
 /* Puts or replaces a page. 0 or -ENOMEM. */
 int mp_pages__set(struct mp_pages *ps, uint64_t vpn, const struct mp_page_rec *rec);
+/* The same for a page that the kernel moves, which goes on being shared if it was. */
+int mp_pages__shift(struct mp_pages *ps, uint64_t vpn, const struct mp_page_rec *rec);
 void mp_pages__drop(struct mp_pages *ps, uint64_t vpn, uint64_t now_ns);
-/* Drops what came before @before_ns in [vpn, vpn + nr); how many. */
-uint64_t mp_pages__drop_older(struct mp_pages *ps, uint64_t vpn, uint64_t nr, uint64_t before_ns,
-			      uint64_t now_ns);
+/* Drops what came before @before_ns in [vpn, vpn + nr). */
+void mp_pages__drop_older(struct mp_pages *ps, uint64_t vpn, uint64_t nr, uint64_t before_ns,
+			  uint64_t now_ns);
+/* The same of what the kernel did not change since either; how many. */
+uint64_t mp_pages__drop_unchanged(struct mp_pages *ps, uint64_t vpn, uint64_t nr,
+				  uint64_t before_ns, uint64_t now_ns);
 /* Moves what came before @before_ns in [vpn, vpn + nr) to @to, history and all. 0 or -ENOMEM. */
 int mp_pages__move(struct mp_pages *ps, uint64_t vpn, uint64_t nr, uint64_t to, uint64_t before_ns,
 		   uint64_t now_ns);
