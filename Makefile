@@ -173,7 +173,7 @@ tiers_flags = $(std) -Wall -Wextra $(werror) -O2 -g
 $(BUILD)/tests/tiers/places: tests/tiers/places.c
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(tiers_flags) -o $@ $< -ldw -lelf -lZydis
-$(BUILD)/tests/tiers/truth.so: tests/tiers/truth.c bpf/event.h
+$(BUILD)/tests/tiers/truth.so: tests/tiers/truth.c bpf/event.h bpf/retention.h
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(tiers_flags) -shared -fPIC -o $@ $<
 $(BUILD)/tests/tiers/mix $(BUILD)/tests/tiers/ratchet: $(BUILD)/tests/tiers/%: tests/tiers/%.c

@@ -37,6 +37,7 @@ enum mp_ev_type {
 	MP_EV_EXIT = 12,        /* the last thread is exiting, the address space still stands */
 	MP_EV_STACK = 13,     /* part of a call stack, told before the first event that names it */
 	MP_EV_THRESHOLD = 14, /* a free() has moved glibc's thresholds */
+	MP_EV_OOM = 15,       /* chosen to be killed for want of memory; its pages still stand */
 
 	/* read by the user side, woven into the stream by time */
 	MP_EV_HOST = 32,      /* facts about the machine and the chosen hooks; first event */
@@ -51,6 +52,7 @@ enum mp_ev_type {
 	MP_EV_WITNESS = 41,   /* the kernel module's page walk begins, or is done */
 	MP_EV_WITNESS_PAGES = 42, /* part of it: struct mp_ev_pages */
 	MP_EV_HEAP = 43,          /* how much of a process's glibc heap is understood */
+	MP_EV_CGROUP = 44,        /* the memory cgroup whose limit the process meets first */
 };
 
 /* Every event begins with this. @tgid is the owner of the address space the event is about. */
@@ -359,7 +361,10 @@ struct mp_ev_exec {
 };
 _Static_assert(sizeof(struct mp_ev_exec) == 40, "wire format");
 
-/* MP_EV_EXIT: the kernel's own counters at the last instant, in pages; @valid 0: not readable. */
+/*
+ * MP_EV_EXIT, and MP_EV_OOM without @code and @cpu_ns: the kernel's own counters at that instant, in
+ * pages; @valid 0: not readable.
+ */
 struct mp_ev_exit {
 	struct mp_ev h;
 	__s64 file_pages;
@@ -504,7 +509,8 @@ struct mp_ev_probe {
 };
 _Static_assert(sizeof(struct mp_ev_probe) == 112, "wire format");
 
-enum mp_at { MP_AT_NOW = 1, MP_AT_EXIT = 2, MP_AT_PEAK = 3 };
+/* OOM: memory had run out in its cgroup, or in the machine */
+enum mp_at { MP_AT_NOW = 1, MP_AT_EXIT = 2, MP_AT_PEAK = 3, MP_AT_OOM = 4 };
 
 /* MP_EV_INSTANT: @h.tgid or 0 for all. The model's state right after this event is what a view shows. */
 struct mp_ev_instant {
@@ -551,34 +557,6 @@ struct mp_ev_witness {
 };
 _Static_assert(sizeof(struct mp_ev_witness) == 40, "wire format");
 
-/*
- * MP_EV_HEAP: where glibc's heap is in a process, or why that is not known: then no tier is told.
- * Thresholds in bytes, as they are at that time.
- */
-struct mp_ev_heap {
-	struct mp_ev h;
-	__u64 main_arena; /* 0: not known, and @why tells which check failed */
-	__u64 mmap_threshold;
-	__u64 trim_threshold;
-	__u32 fixed; /* the program has set a threshold: a free() moves none */
-	__u32 pad;
-	char why[]; /* NUL terminated, padded to 8 */
-};
-_Static_assert(sizeof(struct mp_ev_heap) == 56, "wire format");
-
-/*
- * MP_EV_THRESHOLD: the free() of a block that had a mapping of its own has raised the size from which
- * on blocks have one (mp_.mmap_threshold) and the one from which on the top of the heap is given back.
- */
-struct mp_ev_threshold {
-	struct mp_ev h;
-	__u64 addr;   /* of the block */
-	__u64 caller; /* return address of the free() */
-	__u64 mmap_before, mmap_after;
-	__u64 trim_before, trim_after;
-	__u32 stack;
-	__u32 pad;
-};
-_Static_assert(sizeof(struct mp_ev_threshold) == 80, "wire format");
+#include "retention.h"
 
 #endif /* MALLOCPATH_EVENT_H */

@@ -46,6 +46,13 @@ struct mm_struct___old {
 	struct mm_rss_stat___old rss_stat;
 };
 
+struct task_rss_stat___old {
+	int count[4];
+};
+struct task_struct___old {
+	struct task_rss_stat___old rss_stat;
+};
+
 struct vm_area_struct {
 	struct mm_struct *vm_mm;
 };

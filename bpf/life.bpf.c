@@ -208,23 +208,30 @@ static __always_inline void read_old_rss(struct mm_struct___old *mm, struct mp_e
 	ev->valid = 1;
 }
 
-static __always_inline void send_exit(struct task_struct *task, u32 tgid)
+static __always_inline void begin_exit(struct mp_ev_exit *ev, u16 type, struct mm_struct *mm,
+				       u32 tgid)
 {
-	struct mm_struct *mm = BPF_CORE_READ(task, mm);
-	struct mp_ev_exit *ev = mp_reserve(sizeof(*ev));
-
-	if (!ev)
-		return;
-	mp_head(&ev->h, MP_EV_EXIT, sizeof(*ev), tgid);
+	mp_head(&ev->h, type, sizeof(*ev), tgid);
 	ev->file_pages = ev->anon_pages = ev->shmem_pages = ev->swap_entries = 0;
 	ev->valid = 0;
-	ev->code = BPF_CORE_READ(task, exit_code);
-	ev->cpu_ns = BPF_CORE_READ(task, signal, sum_sched_runtime) +
-		     BPF_CORE_READ(task, se.sum_exec_runtime);
+	ev->code = 0;
+	ev->cpu_ns = 0;
 	if (mm && bpf_core_field_exists(mm->rss_stat[0].counters))
 		read_rss(mm, ev);
 	else if (mm)
 		read_old_rss((void *)mm, ev);
+}
+
+static __always_inline void send_exit(struct task_struct *task, u32 tgid)
+{
+	struct mp_ev_exit *ev = mp_reserve(sizeof(*ev));
+
+	if (!ev)
+		return;
+	begin_exit(ev, MP_EV_EXIT, BPF_CORE_READ(task, mm), tgid);
+	ev->code = BPF_CORE_READ(task, exit_code);
+	ev->cpu_ns = BPF_CORE_READ(task, signal, sum_sched_runtime) +
+		     BPF_CORE_READ(task, se.sum_exec_runtime);
 	mp_send(ev);
 }
 
@@ -314,6 +321,45 @@ int mp_signal(struct bpf_raw_tracepoint_args *ctx)
 	/* struct k_sigaction begins with the handler */
 	bpf_probe_read_kernel(&handler, 8, (void *)ctx->args[2]);
 	return handler == SIG_DFL ? process_ending() : 0;
+}
+
+/* Up to 6.1 a task holds back what it has counted lately (SPLIT_RSS_COUNTING). */
+static __always_inline void add_held_back(struct task_struct___old *task, struct mp_ev_exit *ev)
+{
+	if (!bpf_core_field_exists(task->rss_stat.count))
+		return;
+	ev->file_pages += BPF_CORE_READ(task, rss_stat.count[0]);
+	ev->anon_pages += BPF_CORE_READ(task, rss_stat.count[1]);
+	ev->swap_entries += BPF_CORE_READ(task, rss_stat.count[2]);
+	ev->shmem_pages += BPF_CORE_READ(task, rss_stat.count[3]);
+}
+
+/*
+ * The out-of-memory killer has chosen a process: it has a SIGKILL, and all its pages still. Runs in
+ * the task that wanted memory, which need not be of that process. Older kernels tell the thread's id,
+ * mostly the process's, newer ones its task.
+ */
+SEC("raw_tp/mark_victim")
+int mp_victim(struct bpf_raw_tracepoint_args *ctx)
+{
+	u64 victim = ctx->args[0];
+	struct task_struct *task = victim >> 32 ? (void *)victim : NULL;
+	u32 tgid = task ? BPF_CORE_READ(task, tgid) : victim;
+	struct mp_proc_val *p = bpf_map_lookup_elem(&procs, &tgid);
+	struct mp_ev_exit *ev;
+
+	if (!p || p->flags)
+		return 0;
+	ev = mp_reserve(sizeof(*ev));
+	if (!ev)
+		return 0;
+	begin_exit(ev, MP_EV_OOM, task ? BPF_CORE_READ(task, mm) : (void *)p->mm, p->owner);
+	if (!task && mp_tgid() == tgid)
+		task = (void *)bpf_get_current_task();
+	if (task && ev->valid)
+		add_held_back((void *)task, ev);
+	mp_send_now(ev);
+	return 0;
 }
 
 /* The leader is reaped: its id may be used again. */

@@ -62,3 +62,9 @@ above()
 	run python3 "$BATS_TEST_DIRNAME/../safety/run" --left-behind
 	[ -z "$output" ]
 }
+
+@test "whom the out-of-memory killer chooses is seen" {
+	run --separate-stderr "$MALLOCPATH" doctor
+	[ "$status" -eq 0 ]
+	grep -qE '^out of memory +- +tracepoint +- +mark_victim' <<<"$output"
+}

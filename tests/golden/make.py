@@ -15,9 +15,9 @@ MIB = 1 << 20
 PRESENT, ANON, ZERO, HUGE = 1 << 63, 1 << 62, 1 << 61, 1 << 59
 UNREAD = (1 << 64) - 1
 (GAP, ALLOC, FREE, REALLOC, REALLOC_DONE, FAULT, PAGES, PAGE_FREE, RANGE, FORK, EXEC, EXIT, STACK,
- THRESHOLD) = range(1, 15)
+ THRESHOLD, OOM) = range(1, 16)
 (HOST, PROC, MAPS, MAP, ALLOCATOR, PROBE, INSTANT, LOSS, COST) = range(32, 41)
-HEAP_KNOWN = 43
+HEAP_KNOWN, CGROUP = 43, 44
 SNAPSHOT, CERTAIN = 1 << 4, 2 << 4
 TCACHE, TOP, MMAPPED, BINS = 1, 6, 9, 12
 MALLOC, CALLOC, REALLOC_FN, FREE_FN = 1, 2, 3, 11
@@ -75,6 +75,10 @@ class Trace:
 
     def heap_known(self, arena, why=""):
         self.event(HEAP_KNOWN, struct.pack("=QQQII", arena, 131072, 131072, 0, 0) + text(why), 0)
+
+    def cgroup(self, *numbers, path="/box"):
+        """@numbers: limit, usage, peak; hits, ooms, kills"""
+        self.event(CGROUP, struct.pack("=6QII", *numbers, 2, 0) + text(path), 0)
 
     def threshold(self, addr, caller, before, after):
         self.event(THRESHOLD, struct.pack("=6QII", addr, caller, before, after, 2 * before, 2 * after, 0, 0))
@@ -273,9 +277,37 @@ def tiered():
     return t.bytes
 
 
+def killed():
+    """Killed at a limit of 1 MiB with two pages, one of a block; what comes after changes nothing: they
+    go, it ends. Another process lives in that cgroup, and it is the instant after."""
+    t = Trace()
+    t.host()
+    t.proc("lazy", "/usr/local/bin/lazy", "100")
+    t.maps(2 * PAGE, [vmas(0, 0)[1][0]])
+    t.cgroup(MIB, 512 * 1024, UNREAD, 3, 0, 0)
+    t.range(BRK, HEAP + 33 * PAGE, 0, HEAP + 33 * PAGE, SMALL_SITE, MALLOC, old=HEAP)
+    t.alloc(HEAP + 16, PAGE - 16, SMALL_SITE)
+    t.fault(HEAP + 16, 0x100, TOUCHER)
+    t.fault(HEAP + PAGE, 0x101, TOUCHER)
+    t.event(OOM, struct.pack("=4qIiQ", 2, 2, 0, 0, 1, 0, 0))
+    t.page_free(0x100, 1)
+    t.free(HEAP + 16)
+    t.cgroup(MIB, 4096, MIB, 12, 1, 1)
+    t.event(EXIT, struct.pack("=4qIiQ", 1, 0, 0, 0, 1, 9, 1000))
+    other = Trace(4300)
+    other.bytes, other.now = b"", t.now
+    other.proc("other", "/bin/other", launched=0)
+    rss, rows = vmas(0, 0)
+    other.maps(rss, rows)
+    other.cgroup(MIB, 8192, MIB, 12, 1, 1)
+    other.instant(4)
+    t.bytes += other.bytes
+    return t.bytes
+
+
 def main():
     os.makedirs(sys.argv[1], exist_ok=True)
-    for make in (lazy, attached, forked, stacked, tiered):
+    for make in (lazy, attached, forked, stacked, tiered, killed):
         with open(os.path.join(sys.argv[1], make.__name__ + ".mpt"), "wb") as f:
             f.write(make())
 

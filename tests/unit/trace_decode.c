@@ -84,7 +84,7 @@ static void longer_and_unknown_are_valid(void **state)
 	}
 	test_event(&ev, 0);
 	assert_int_equal(mp_decode(&ev, sizeof(ev)), 24);
-	test_event(&ev, 15);
+	test_event(&ev, 31);
 	assert_int_equal(mp_decode(&ev, sizeof(ev)), 24);
 	test_event(&ev, 65535);
 	ev.h.size = 65528;

@@ -15,7 +15,8 @@ static const struct {
 	{ MP_EV_MAP, 104 },    { MP_EV_ALLOCATOR, 104 },    { MP_EV_PROBE, 112 },
 	{ MP_EV_INSTANT, 32 }, { MP_EV_LOSS, 160 },         { MP_EV_COST, 88 },
 	{ MP_EV_WITNESS, 40 }, { MP_EV_WITNESS_PAGES, 64 }, { MP_EV_STACK, 96 },
-	{ MP_EV_HEAP, 64 },    { MP_EV_THRESHOLD, 80 },
+	{ MP_EV_HEAP, 64 },    { MP_EV_THRESHOLD, 80 },     { MP_EV_OOM, 72 },
+	{ MP_EV_CGROUP, 88 },
 };
 
 int test_event_nr(void)
@@ -61,6 +62,8 @@ void test_event(union test_event *ev, int type)
 		strcpy(ev->map.name, "[heap]");
 	} else if (type == MP_EV_HEAP) {
 		strcpy(ev->heap.why, "a check");
+	} else if (type == MP_EV_CGROUP) {
+		strcpy(ev->cgroup.path, "/a");
 	} else if (type == MP_EV_ALLOCATOR) {
 		ev->allocator.build_id_len = 20;
 		strcpy(ev->allocator.object, "/libc");

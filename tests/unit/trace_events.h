@@ -21,6 +21,7 @@ union test_event {
 	struct mp_ev_map map;
 	struct mp_ev_allocator allocator;
 	struct mp_ev_heap heap;
+	struct mp_ev_cgroup cgroup;
 	struct mp_ev_probe probe;
 	unsigned char bytes[TEST_EVENT_MAX];
 	__u64 words[TEST_EVENT_MAX / 8];

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "collect/emit.h"
+#include "collect/limits.h"
 #include "collect/unwinder.h"
 
 /* Idle: short enough that the ring (32 MiB) holds what a busy target sends in between. */
@@ -65,6 +66,47 @@ static void say_begin(const struct mp_options *o)
 			o->pids[0]);
 }
 
+/* Our maps in the kernel and what we learn are charged to our cgroup. */
+static void say_shared_limit(const struct mp_options *o, const struct mp_session *s)
+{
+	uint64_t limit;
+	const char *path = mp_session__shared_limit(s, &limit);
+
+	if (path && !o->quiet)
+		fprintf(stderr,
+			"mallocpath: this run shares the memory limit of the cgroup %s (%.1f MiB) with what "
+			"it traces: its own memory, tens of MiB, counts too, and it may be killed in the "
+			"other's place; attach with -p from outside that cgroup to avoid both\n",
+			path, limit / 1048576.0);
+}
+
+static void say_shortage(const struct mp_options *o, const struct mp_shortage *out)
+{
+	char where[600] = "";
+
+	if (o->quiet)
+		return;
+	if (*out->cgroup)
+		snprintf(where, sizeof(where), " in the cgroup %.500s (limit %.1f MiB)",
+			 out->cgroup, out->limit_bytes / 1048576.0);
+	fprintf(stderr, "mallocpath: memory ran out%s: process %d %s\n", where, out->pid,
+		out->victim ? "is being killed; its report is of this instant"
+			    : "lives on; here is a report of this instant");
+}
+
+/* Tells of memory that ran out. True: a report of this instant is wanted. */
+static bool ran_out(const struct mp_options *o, struct mp_session *s)
+{
+	const struct mp_shortage *out;
+	bool living = false;
+
+	while ((out = mp_session__shortage(s))) {
+		say_shortage(o, out);
+		living |= !out->victim;
+	}
+	return living;
+}
+
 /* One line on a terminal, rewritten each second. */
 static void say_progress(const struct mp_options *o, uint64_t begin_ns, uint64_t *last_ns)
 {
@@ -96,6 +138,8 @@ static int loop(struct mp_options *o, struct mp_session *s, const struct mp_run_
 
 	while (rc > 0 && go_on(o, begin)) {
 		rc = mp_session__poll(s, POLL_MS, err);
+		if (ran_out(o, s))
+			snapshot_asked = 1;
 		if (rc > 0 && snapshot_asked && ops->snapshot) {
 			snapshot_asked = 0;
 			rc = ops->snapshot(ctx, s, err) ? -EIO : 1;
@@ -172,6 +216,7 @@ int mp_run(struct mp_options *o, const struct mp_run_ops *ops, void *ctx, int *s
 		return -EINVAL;
 	catch_signals();
 	say_begin(o);
+	say_shared_limit(o, s);
 	rc = mp_session__go(s);
 	if (rc)
 		mp_fail(err, MP_EXIT_FAILED, -rc, "the command cannot be let go: %s",

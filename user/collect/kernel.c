@@ -9,9 +9,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "collect/calibrate.h"
+#include "collect/emit.h"
 #include "collect/grace.h"
 #include "collect/tracefs.h"
 #include "mallocpath.skel.h"
@@ -162,6 +164,12 @@ static int attach_syscalls(struct mp_kernel *k, struct mp_err *err)
 	return rc;
 }
 
+/* Without it such an end is like any other: nothing essential is missing. */
+static void attach_victim(struct mp_kernel *k)
+{
+	k->victims = !keep_link(k, bpf_program__attach(k->skel->progs.mp_victim));
+}
+
 static int attach_common(struct mp_kernel *k, struct mp_err *err)
 {
 	struct bpf_program *progs[] = {
@@ -174,6 +182,7 @@ static int attach_common(struct mp_kernel *k, struct mp_err *err)
 	};
 	int rc = attach_syscalls(k, err);
 
+	attach_victim(k);
 	return rc ? rc : attach_raw(k, progs, sizeof(progs) / sizeof(progs[0]), err);
 }
 
@@ -394,6 +403,22 @@ void mp_kernel_close(struct mp_kernel *k)
 	mp_grace__free(k->grace);
 	free(k->links);
 	memset(k, 0, sizeof(*k));
+}
+
+void mp_kernel_host(const struct mp_kernel *k, struct mp_ev_host *ev)
+{
+	struct utsname u;
+
+	*ev = (struct mp_ev_host){
+		.h = { .type = MP_EV_HOST, .size = sizeof(*ev), .ts_ns = mp_mono_ns() },
+		.page_size = MP_PAGE_SIZE,
+		.fault_row = k->rows.row,
+		.page_source = MP_PS_WALK,
+		.nr_cpus = k->set.nr_cpus,
+		.zero_pfn = k->set.zero_pfn,
+	};
+	uname(&u);
+	snprintf(ev->release, sizeof(ev->release), "%.63s", u.release);
 }
 
 static uint64_t skipped(const struct bpf_program *prog)

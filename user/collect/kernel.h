@@ -29,6 +29,7 @@ struct mp_kernel {
 	size_t owned_bytes;
 	const struct mp_counts *counts; /* one a CPU: the map "counts" */
 	size_t counts_bytes;
+	bool victims; /* it is seen whom the out-of-memory killer chooses */
 	struct bpf_link **links;
 	size_t nr_links;
 	bool tracing;            /* some process is traced */
@@ -69,6 +70,9 @@ int mp_kernel_texts(struct mp_kernel *k, pid_t tgid, const struct mp_texts *text
 
 /* The pages of @ev (MP_EV_PAGES read from pagemap) are a traced process's: tell when they are freed. */
 void mp_kernel_own(struct mp_kernel *k, const struct mp_ev_pages *ev);
+
+/* Fills in MP_EV_HOST, but for what this does not know: the allocator's probes, the module. */
+void mp_kernel_host(const struct mp_kernel *k, struct mp_ev_host *ev);
 
 /* Running totals since the first mp_kernel_trace; the first is cheap. */
 void mp_kernel_drops(struct mp_kernel *k, uint64_t dropped[MP_DROP_MAX]);

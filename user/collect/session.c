@@ -5,11 +5,10 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "collect/launch.h"
+#include "collect/limits.h"
 #include "collect/module.h"
 #include "collect/pagemap.h"
 #include "collect/procfs.h"
@@ -20,7 +19,6 @@
 #define RING_BYTES    (32U << 20)
 #define TABLE_BYTES   (1ULL << 30)  /* of unwind tables: twice what libLLVM and all of KDE need */
 #define RESCAN_NS     5000000ULL    /* between two looks at a process that has just changed */
-#define GOING_MS      200           /* from the loss of its memory to the end of a process */
 #define RESCAN_END_NS 2000000000ULL /* a new image whose allocator is not there by then has none */
 
 struct process {
@@ -39,6 +37,7 @@ struct mp_session {
 	struct mp_unwinder *unwinder;
 	struct mp_stream *stream;
 	struct mp_launch *launch;
+	struct mp_limits *limits;
 	struct mp_session_opts opts;
 	mp_emit_fn sink;
 	void *ctx;
@@ -52,18 +51,8 @@ struct mp_session {
 	bool module;               /* the kernel module is there */
 	struct mp_err witness_err; /* why it could not be asked, the last time */
 	bool witness_failed;
+	bool ran_out; /* of memory, and no instant was told since */
 };
-
-static uint64_t own_cpu_ns(uint64_t *peak_bytes)
-{
-	struct rusage u;
-
-	getrusage(RUSAGE_SELF, &u);
-	if (peak_bytes)
-		*peak_bytes = (uint64_t)u.ru_maxrss * 1024;
-	return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000000ULL +
-	       (u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1000ULL;
-}
 
 static struct process *find(struct mp_session *s, pid_t pid)
 {
@@ -95,6 +84,7 @@ static void end(struct mp_session *s, struct process *p, uint64_t cpu_ns)
 	s->nr_alive--;
 	mp_probes__detach(s->probes, p->pid);
 	mp_unwinder__forget(s->unwinder, p->pid);
+	mp_limits__end(s->limits, p->pid);
 	if (p->pidfd >= 0)
 		close(p->pidfd);
 	p->pidfd = -1;
@@ -141,7 +131,9 @@ static void notice(struct mp_session *s, const struct mp_ev *ev)
 
 	if (!p)
 		return;
-	if (ev->type == MP_EV_EXIT)
+	if (ev->type == MP_EV_OOM)
+		mp_limits__victim(s->limits, p->pid);
+	else if (ev->type == MP_EV_EXIT)
 		end(s, p, ((const struct mp_ev_exit *)ev)->cpu_ns);
 	else if (ev->type == MP_EV_EXEC && !is_held(s, p))
 		begin_image(s, p);
@@ -162,7 +154,8 @@ static int on_event(void *ctx, const struct mp_ev *ev)
 
 	if (ev->type == MP_EV_STACK)
 		mp_unwinder__told(s->unwinder);
-	else if (ev->type == MP_EV_EXIT || ev->type == MP_EV_EXEC || ev->type == MP_EV_RANGE)
+	else if (ev->type == MP_EV_EXIT || ev->type == MP_EV_OOM || ev->type == MP_EV_EXEC ||
+		 ev->type == MP_EV_RANGE)
 		notice(s, ev);
 	return rc;
 }
@@ -205,6 +198,7 @@ static int begin(struct mp_session *s, pid_t pid, bool launched, bool child, str
 	if (rc)
 		return mp_fail(err, MP_EXIT_FAILED, -rc,
 			       "process %d ended while it was being attached to", pid);
+	mp_limits__add(s->limits, pid);
 	if (!launched) /* what it has mapped in the meantime */
 		mp_unwinder__look(s->unwinder, pid, err);
 	if (!s->opts.no_alloc_probes)
@@ -283,32 +277,12 @@ static const struct mp_launch_ops launch_ops = { .held = held, .ended = child_en
 
 static int tell_host(struct mp_session *s)
 {
-	struct mp_ev_host ev = {
-		.h = { .type = MP_EV_HOST, .size = sizeof(ev), .ts_ns = mp_mono_ns() },
-		.page_size = MP_PAGE_SIZE,
-		.fault_row = s->k.rows.row,
-		.page_source = MP_PS_WALK,
-		.alloc_probes = s->opts.no_alloc_probes ? MP_PROBES_NONE : MP_PROBES_ALL,
-		.nr_cpus = s->k.set.nr_cpus,
-		.zero_pfn = s->k.set.zero_pfn,
-	};
-	struct utsname u;
+	struct mp_ev_host ev;
 
+	mp_kernel_host(&s->k, &ev);
+	ev.alloc_probes = s->opts.no_alloc_probes ? MP_PROBES_NONE : MP_PROBES_ALL;
 	ev.module = s->module = mp_module_there();
-	uname(&u);
-	snprintf(ev.release, sizeof(ev.release), "%.63s", u.release);
 	return mp_stream_emit(s->stream, &ev.h);
-}
-
-/*
- * What could not be read of a process that is going is said to be missing in many ways (EACCES and
- * EPERM among them); its memory is gone a moment before its pidfd tells of its end.
- */
-static int begin_failed(const struct process *p, int rc, struct mp_err *err)
-{
-	struct pollfd fd = { .fd = p->pidfd, .events = POLLIN };
-
-	return poll(&fd, 1, GOING_MS) > 0 ? mp_target_ended(p->pid, err) : rc;
 }
 
 static int begin_attached(struct mp_session *s, struct mp_err *err)
@@ -330,7 +304,7 @@ static int begin_attached(struct mp_session *s, struct mp_err *err)
 		if (!rc && s->opts.follow)
 			rc = mp_launch__seize(s->launch, pid, err);
 		if (rc)
-			return begin_failed(p, rc, err);
+			return mp_target_failed(pid, p->pidfd, rc, err);
 	}
 	return 0;
 }
@@ -365,7 +339,8 @@ static int open_parts(struct mp_session *s, struct mp_err *err)
 		return rc;
 	s->stream = mp_stream__new(&s->k, on_event, s);
 	s->probes = mp_probes__new(&s->k);
-	if (!s->stream || !s->probes)
+	s->limits = mp_limits__new();
+	if (!s->stream || !s->probes || !s->limits)
 		return mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory for the event ring");
 	s->unwinder = mp_unwinder__new(&s->k, TABLE_BYTES, err);
 	if (!s->unwinder)
@@ -392,7 +367,7 @@ struct mp_session *mp_session__new(const struct mp_session_opts *opts, mp_emit_f
 	if (!rc)
 		rc = opts->argv ? begin_launched(s, err) : begin_attached(s, err);
 	if (!rc) {
-		s->tool_cpu_ns = own_cpu_ns(NULL);
+		s->tool_cpu_ns = mp_own_cpu_ns(NULL);
 		return s;
 	}
 	mp_session__free(s);
@@ -479,7 +454,7 @@ static void tell_cost(struct mp_session *s)
 	ev.probe_hits = mp_probes__hits(s->probes);
 	ev.probe_ns = ev.probe_hits * s->price_ns;
 	ev.faults = mp_kernel_hits(&s->k, MP_HIT_FAULT);
-	ev.tool_cpu_ns = own_cpu_ns((uint64_t *)&ev.tool_peak_bytes) - s->tool_cpu_ns;
+	ev.tool_cpu_ns = mp_own_cpu_ns((uint64_t *)&ev.tool_peak_bytes) - s->tool_cpu_ns;
 	for (size_t i = 0; i < s->nr; i++) {
 		struct process *p = &s->list[i];
 		uint64_t cpu = p->ended ? p->cpu_ns : mp_target_cpu_ns(p->pid);
@@ -518,16 +493,18 @@ static int read_process(struct mp_session *s, pid_t pid, struct mp_err *err)
 	if (!rc)
 		rc = read_pages(s, pid, MP_SRC_CHECK, err);
 	mp_probes__tell(s->probes, pid, mp_stream_emit, s->stream);
+	mp_limits__tell(s->limits, pid, mp_stream_emit, s->stream);
 	return rc == -ESRCH || rc == -ENOENT ? 0 : rc;
 }
 
 int mp_session__instant(struct mp_session *s, struct mp_err *err)
 {
 	struct mp_ev_instant ev = { .h = { .type = MP_EV_INSTANT, .size = sizeof(ev) },
-				    .at = MP_AT_NOW };
+				    .at = s->ran_out ? MP_AT_OOM : MP_AT_NOW };
 	int64_t n = mp_stream__drain(s->stream);
 	int rc = 0;
 
+	s->ran_out = false;
 	for (size_t i = 0; i < s->nr && rc >= 0; i++)
 		if (!s->list[i].ended)
 			rc = read_process(s, s->list[i].pid, err);
@@ -538,6 +515,19 @@ int mp_session__instant(struct mp_session *s, struct mp_err *err)
 	if (n >= 0)
 		n = mp_stream__drain(s->stream);
 	return rc < 0 ? rc : n < 0 ? (int)n : 0;
+}
+
+const struct mp_shortage *mp_session__shortage(struct mp_session *s)
+{
+	const struct mp_shortage *found = mp_limits__look(s->limits, mp_stream_emit, s->stream);
+
+	s->ran_out |= found && !found->victim;
+	return found;
+}
+
+const char *mp_session__shared_limit(const struct mp_session *s, uint64_t *limit_bytes)
+{
+	return mp_limits__shared(s->limits, limit_bytes);
 }
 
 size_t mp_session__child_errors(const struct mp_session *s, const struct mp_err **last)
@@ -577,6 +567,7 @@ void mp_session__free(struct mp_session *s)
 	mp_launch__free(s->launch);
 	mp_probes__free(s->probes);
 	mp_unwinder__free(s->unwinder);
+	mp_limits__free(s->limits);
 	mp_stream__free(s->stream);
 	if (s->k.skel)
 		mp_kernel_close(&s->k);

@@ -16,6 +16,7 @@
 struct mp_session;
 
 struct mp_unwinder_memory; /* collect/unwinder.h */
+struct mp_shortage;        /* collect/limits.h */
 
 struct mp_session_opts {
 	const pid_t *pids; /* attach to these, or */
@@ -42,6 +43,16 @@ int mp_session__go(struct mp_session *s);
  * every traced process has ended, or -errno with @err.
  */
 int mp_session__poll(struct mp_session *s, int timeout_ms, struct mp_err *err);
+
+/*
+ * The next traced process around which memory has run out, or NULL; ask after each poll. One that is
+ * killed for it needs nothing more: the stream holds its report of that instant. For those that live on
+ * an instant is to be told.
+ */
+const struct mp_shortage *mp_session__shortage(struct mp_session *s);
+
+/* The cgroup whose memory limit we share with a traced process, NULL: none. */
+const char *mp_session__shared_limit(const struct mp_session *s, uint64_t *limit_bytes);
 
 /* Reads /proc now, so that the stream holds all a report of this instant needs. */
 int mp_session__instant(struct mp_session *s, struct mp_err *err);

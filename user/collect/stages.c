@@ -40,6 +40,20 @@ static const struct mp_stage stages_later[] = {
 	{ 0 },
 };
 
+static const struct mp_stage out_of_memory = {
+	"out of memory", "", "tracepoint", "mark_victim; the cgroup's limit and events", "",
+	MP_HIT_NONE
+};
+static const struct mp_stage no_out_of_memory = {
+	"out of memory",
+	"",
+	"-",
+	"mark_victim cannot be hooked here",
+	"the instant a process is chosen to be killed: it is reported as of its exit, when the kernel "
+	"may have taken its pages",
+	MP_HIT_NONE
+};
+
 static size_t copy_stages(struct mp_stage *to, const struct mp_stage *from)
 {
 	size_t n = 0;
@@ -105,6 +119,7 @@ const struct mp_stage *mp_kernel_stages(const struct mp_kernel *k)
 						    : hook_stages(k, all);
 
 	n += copy_stages(all + n, stages_later);
+	all[n++] = k->victims ? out_of_memory : no_out_of_memory;
 	all[n] = (struct mp_stage){
 		"allocator", "", "uprobe", "one link a function", "slower to attach and to detach",
 		MP_HIT_NONE

@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -19,6 +21,8 @@
 #define INIT_PID_NS_INO 0xEFFFFFFCU
 /* include/linux/sched.h: PF_KTHREAD, shown in the flags field of /proc/PID/stat */
 #define TASK_KTHREAD 0x00200000U
+
+#define GOING_MS 200 /* from the loss of its memory to the end of a process */
 
 #ifndef CAP_PERFMON
 #define CAP_PERFMON 38
@@ -332,4 +336,22 @@ uint64_t mp_target_cpu_ns(pid_t pid)
 		sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &utime,
 		       &stime);
 	return (utime + stime) * (1000000000ULL / sysconf(_SC_CLK_TCK));
+}
+
+uint64_t mp_own_cpu_ns(uint64_t *peak_bytes)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	if (peak_bytes)
+		*peak_bytes = (uint64_t)u.ru_maxrss * 1024;
+	return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000000ULL +
+	       (u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1000ULL;
+}
+
+int mp_target_failed(pid_t pid, int pidfd, int rc, struct mp_err *err)
+{
+	struct pollfd fd = { .fd = pidfd, .events = POLLIN };
+
+	return poll(&fd, 1, GOING_MS) > 0 ? mp_target_ended(pid, err) : rc;
 }

@@ -32,6 +32,12 @@ int mp_target_open(pid_t pid, struct mp_err *err);
 /* Fills @err: @pid went while it was being attached to, exit 1. Returns -ESRCH. */
 int mp_target_ended(pid_t pid, struct mp_err *err);
 
+/*
+ * What could not be read of a process that is going is said to be missing in many ways (EACCES and
+ * EPERM among them); its memory is gone a moment before its pidfd tells of its end. @rc, or as above.
+ */
+int mp_target_failed(pid_t pid, int pidfd, int rc, struct mp_err *err);
+
 /* Emits MP_EV_PROC. A command line over about 64 KiB is cut. 0, -errno (process gone) or what
  * @emit returned. */
 int mp_target_proc(pid_t pid, bool launched, mp_emit_fn emit, void *ctx);
@@ -39,6 +45,9 @@ int mp_target_proc(pid_t pid, bool launched, mp_emit_fn emit, void *ctx);
 /* CPU time of all its threads, living and gone (utime + stime of /proc/PID/stat, in ticks of 10 ms);
  * 0 if it is not there. */
 uint64_t mp_target_cpu_ns(pid_t pid);
+
+/* Our own CPU time; *@peak_bytes (may be NULL): the most memory we ever had. */
+uint64_t mp_own_cpu_ns(uint64_t *peak_bytes);
 
 /* Value of the line "@key:" of /proc/PID/status as a decimal number, -errno if not there. */
 int64_t mp_target_status(pid_t pid, const char *key);

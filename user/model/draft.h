@@ -22,6 +22,9 @@ const char *mp_draft_string(struct mp_draft *d, const char *text);
 /* thresholds.c: what is known of its glibc's heap. 0 or -ENOMEM. */
 int mp_glibc_fill(struct mp_draft *d, struct mp_proc *out, const struct mp_process *p);
 
+/* limits.c: the limit of its memory. 0 or -ENOMEM. */
+int mp_limit_fill(struct mp_draft *d, struct mp_proc *out, const struct mp_process *p);
+
 /* report_sites.c: gives the sites their ids, frames and counts. 0 or -ENOMEM. */
 int mp_sites_fill(struct mp_draft *d);
 /* What is known of them once all pages were seen. */

@@ -106,6 +106,10 @@ int mp_on_realloc_done(struct mp_model *m, struct mp_process *p,
 int mp_heap_uncount(struct mp_model *m, struct mp_process *p);
 int mp_heap_count(struct mp_model *m, struct mp_process *p);
 
+/* limits.c */
+int mp_on_oom(struct mp_model *m, struct mp_process *p, const struct mp_ev_exit *ev);
+int mp_on_cgroup(struct mp_model *m, struct mp_process *p, const struct mp_ev_cgroup *ev);
+
 /* thresholds.c */
 int mp_on_heap(struct mp_model *m, struct mp_process *p, const struct mp_ev_heap *ev);
 int mp_on_threshold(struct mp_model *m, struct mp_process *p, const struct mp_ev_threshold *ev);

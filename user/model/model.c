@@ -95,9 +95,10 @@ static bool apply_global(struct mp_model *m, const struct mp_ev *ev)
 }
 
 /* Events that hold even where the last process of that number has exited. */
-static bool revives(const struct mp_ev *ev)
+static bool holds_after(const struct mp_process *p, const struct mp_ev *ev)
 {
-	return ev->type == MP_EV_PROC || ev->type == MP_EV_EXEC;
+	return ev->type == MP_EV_PROC || ev->type == MP_EV_EXEC || ev->type == MP_EV_OOM ||
+	       (ev->type == MP_EV_CGROUP && p->at == MP_AT_OOM);
 }
 
 static int apply_read(struct mp_model *m, struct mp_process *p, const struct mp_ev *ev)
@@ -115,6 +116,8 @@ static int apply_read(struct mp_model *m, struct mp_process *p, const struct mp_
 		return mp_on_probe(m, p, (const struct mp_ev_probe *)ev);
 	case MP_EV_HEAP:
 		return mp_on_heap(m, p, (const struct mp_ev_heap *)ev);
+	case MP_EV_CGROUP:
+		return mp_on_cgroup(m, p, (const struct mp_ev_cgroup *)ev);
 	case MP_EV_WITNESS:
 		return mp_on_witness(m, p, (const struct mp_ev_witness *)ev);
 	case MP_EV_WITNESS_PAGES:
@@ -147,6 +150,8 @@ static int apply_to(struct mp_model *m, struct mp_process *p, const struct mp_ev
 		return mp_on_exec(m, p, (const struct mp_ev_exec *)ev);
 	case MP_EV_EXIT:
 		return mp_on_exit(m, p, (const struct mp_ev_exit *)ev);
+	case MP_EV_OOM:
+		return mp_on_oom(m, p, (const struct mp_ev_exit *)ev);
 	case MP_EV_THRESHOLD:
 		return mp_on_threshold(m, p, (const struct mp_ev_threshold *)ev);
 	}
@@ -155,8 +160,8 @@ static int apply_to(struct mp_model *m, struct mp_process *p, const struct mp_ev
 
 static bool known_type(unsigned int type)
 {
-	return (type >= MP_EV_GAP && type <= MP_EV_THRESHOLD) ||
-	       (type >= MP_EV_HOST && type <= MP_EV_HEAP);
+	return (type >= MP_EV_GAP && type <= MP_EV_OOM) ||
+	       (type >= MP_EV_HOST && type <= MP_EV_CGROUP);
 }
 
 int mp_model__apply(struct mp_model *m, const struct mp_ev *ev)
@@ -176,7 +181,7 @@ int mp_model__apply(struct mp_model *m, const struct mp_ev *ev)
 	p = mp_process_of(m, ev->tgid);
 	if (!p)
 		return -ENOMEM;
-	if (p->exited && !revives(ev))
+	if (p->exited && !holds_after(p, ev))
 		return 0;
 	return apply_to(m, p, ev);
 }

@@ -214,6 +214,15 @@ struct mp_heap_facts {
 	size_t nr_raises;
 };
 
+/* The memory cgroup with the least limit above a process, as last read. MP_UNKNOWN: not known. */
+struct mp_limit {
+	const char *path;
+	uint32_t version;    /* of cgroups; 0: there is no limit, or none is known */
+	int64_t limit_bytes; /* all of it: */
+	int64_t usage_bytes, peak_bytes;
+	int64_t limit_hits, ooms, oom_kills; /* since the cgroup was made */
+};
+
 struct mp_proc {
 	uint32_t pid;
 	const char *comm;
@@ -224,6 +233,7 @@ struct mp_proc {
 	uint64_t t_ns; /* of the instant */
 	struct mp_books books;
 	struct mp_heap_facts glibc;
+	struct mp_limit limit;
 	struct mp_allocator *allocators;
 	size_t nr_allocators;
 	struct mp_vma *vmas; /* by address */

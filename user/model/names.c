@@ -82,6 +82,7 @@ const char *mp_at_name(int at)
 		[MP_AT_NOW] = "now",
 		[MP_AT_EXIT] = "exit",
 		[MP_AT_PEAK] = "peak",
+		[MP_AT_OOM] = "oom",
 	};
 
 	return NAME(names, at);

@@ -23,6 +23,7 @@ struct mp_process *mp_process_new(struct mp_model *m, uint32_t tgid)
 	p->tgid = tgid;
 	p->comm = "";
 	p->glibc.why = "";
+	p->limit.path = "";
 	p->image = ++m->generation;
 	p->maps = ++m->generation;
 	p->at = MP_AT_NOW;

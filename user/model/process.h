@@ -76,6 +76,7 @@ struct mp_process {
 	struct mp_tally tally;
 
 	struct mp_glibc_rec glibc;
+	struct mp_limit limit; /* path interned */
 	struct mp_allocator_rec *allocators;
 	size_t nr_allocators, cap_allocators;
 	struct mp_transit *transits;

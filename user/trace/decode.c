@@ -41,6 +41,8 @@ static const uint16_t sizes[] = {
 	[MP_EV_WITNESS_PAGES] = sizeof(struct mp_ev_pages),
 	[MP_EV_HEAP] = sizeof(struct mp_ev_heap),
 	[MP_EV_THRESHOLD] = sizeof(struct mp_ev_threshold),
+	[MP_EV_OOM] = sizeof(struct mp_ev_exit),
+	[MP_EV_CGROUP] = sizeof(struct mp_ev_cgroup),
 };
 
 static bool terminated(const char *s, size_t room)
@@ -114,6 +116,9 @@ static bool body_holds(const struct mp_ev *ev)
 	case MP_EV_HEAP:
 		return terminated(((const struct mp_ev_heap *)ev)->why,
 				  ev->size - sizeof(struct mp_ev_heap));
+	case MP_EV_CGROUP:
+		return terminated(((const struct mp_ev_cgroup *)ev)->path,
+				  ev->size - sizeof(struct mp_ev_cgroup));
 	case MP_EV_PROBE:
 		return terminated(((const struct mp_ev_probe *)ev)->symbol,
 				  sizeof(((const struct mp_ev_probe *)ev)->symbol));

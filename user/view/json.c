@@ -237,6 +237,7 @@ static void process(struct mp_json *j, const struct mp_view_opts *opts, const st
 		allocator(j, &p->allocators[i]);
 	mp_json_close(j, "]");
 	books(j, &p->books);
+	mp_json_limit(j, &p->limit);
 	glibc(j, &p->glibc);
 	mp_json_open(j, "vmas", "[");
 	for (i = 0; i < p->nr_vmas; i++)

@@ -42,4 +42,8 @@ void mp_json_signed(struct mp_json *j, const char *name, int64_t n);
 /* NaN gives null. */
 void mp_json_real(struct mp_json *j, const char *name, double x);
 
+struct mp_limit;
+/* json_retention.c: the member "cgroup" of a process. */
+void mp_json_limit(struct mp_json *j, const struct mp_limit *l);
+
 #endif

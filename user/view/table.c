@@ -260,6 +260,7 @@ int mp_view_table(const struct mp_report *r, struct mp_symbols *sym,
 		return -ENOMEM;
 	for (i = 0; i < r->nr_procs; i++) {
 		mp_text_books(&r->procs[i], opts, out);
+		mp_text_limit(&r->procs[i], opts, out);
 		mp_text_heap(r, &r->procs[i], sym, opts, out);
 	}
 	measure(&t);

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Memory that runs out. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "model_feed.h"
+
+#define A    0x401000
+#define HEAP 0x1000000ULL
+
+static void feed_oom(uint32_t pid, int64_t file, int64_t anon)
+{
+	struct mp_ev_exit ev = { .file_pages = file, .anon_pages = anon, .valid = 1 };
+
+	feed(&ev, MP_EV_OOM, sizeof(ev), pid, 99);
+}
+
+static void feed_cgroup(uint32_t pid, uint64_t limit, uint64_t kills)
+{
+	struct {
+		struct mp_ev_cgroup ev;
+		char path[8];
+	} e = { .ev = { .limit_bytes = limit,
+			.usage_bytes = 4096,
+			.peak_bytes = ~0ULL,
+			.limit_hits = 7,
+			.ooms = ~0ULL,
+			.oom_kills = kills,
+			.version = 1 },
+		.path = "/box" };
+
+	feed(&e, MP_EV_CGROUP, sizeof(e), pid, 0);
+}
+
+/* Two pages of the heap, one of them under a block. */
+static void live(uint32_t pid)
+{
+	feed_proc(pid, "grows", 1);
+	feed_brk(pid, HEAP, HEAP + 8 * PAGE, A, MP_FN_MALLOC);
+	feed_alloc(pid, HEAP, PAGE, A);
+	feed_fault(pid, HEAP, 0x100, TOUCH);
+	feed_fault(pid, HEAP + PAGE, 0x101, TOUCH);
+}
+
+/* The reaper takes the pages, other threads may still free, and the process ends. */
+static void dies(uint32_t pid)
+{
+	feed_page_free(0x100, 1);
+	feed_free(pid, HEAP);
+	feed_munmap(pid, HEAP, 8 * PAGE);
+	feed_exit(pid, 1, 0, 0);
+}
+
+static void the_victim_stays_as_it_was(void **state)
+{
+	const struct mp_proc *p;
+
+	(void)state;
+	feed_begin();
+	live(1);
+	feed_oom(1, 3, 2);
+	dies(1);
+	feed_oom(1, 50, 50); /* told once more */
+	feed_report();
+	p = report_proc(1);
+	assert_int_equal(p->at, MP_AT_OOM);
+	assert_true(p->exited);
+	assert_int_equal(p->books.rss, 5 * PAGE);
+	assert_int_equal(p->books.file, 3 * PAGE);
+	assert_int_equal(p->books.block, PAGE);
+	assert_int_equal(p->books.retained, PAGE);
+	assert_int_equal(p->books.unexplained, 0);
+	assert_int_equal(report_site(A)->resident_bytes, PAGE);
+	assert_string_equal(mp_at_name(p->at), "oom");
+	feed_end();
+}
+
+/* The killer tells a moment after its signal: then what the end told stands. */
+static void a_victim_can_be_gone_before(void **state)
+{
+	(void)state;
+	feed_begin();
+	live(1);
+	feed_exit(1, 1, 2, 0);
+	feed_oom(1, 50, 50);
+	feed_report();
+	assert_int_equal(report_proc(1)->at, MP_AT_OOM);
+	assert_int_equal(report_proc(1)->books.rss, 3 * PAGE);
+	assert_int_equal(report_proc(1)->books.unexplained, 0);
+	feed_end();
+}
+
+static void the_number_is_used_again(void **state)
+{
+	const struct mp_report *r;
+
+	(void)state;
+	feed_begin();
+	live(1);
+	feed_oom(1, 3, 2);
+	feed_proc(1, "next", 1);
+	feed_fault(1, HEAP, 0x200, TOUCH);
+	r = feed_report();
+	assert_int_equal(r->nr_procs, 2);
+	assert_int_equal(r->procs[0].at, MP_AT_OOM);
+	assert_int_equal(r->procs[0].present_pages, 2);
+	assert_int_equal(r->procs[1].at, MP_AT_NOW);
+	assert_int_equal(r->procs[1].present_pages, 1);
+	feed_end();
+}
+
+static void limits_are_those_last_told(void **state)
+{
+	const struct mp_limit *l;
+
+	(void)state;
+	feed_begin();
+	live(1);
+	feed_report();
+	assert_int_equal(report_proc(1)->limit.version, 0);
+	feed_cgroup(1, 1 << 20, 0);
+	feed_oom(1, 3, 2);
+	feed_cgroup(1, 1 << 20, 1);
+	live(2);
+	feed_exit(2, 0, 2, 0);
+	feed_cgroup(2, 1 << 20, 1); /* of another, by then */
+	feed_report();
+	l = &report_proc(1)->limit;
+	assert_string_equal(l->path, "/box");
+	assert_int_equal(l->version, 1);
+	assert_int_equal(l->limit_bytes, 1 << 20);
+	assert_int_equal(l->usage_bytes, 4096);
+	assert_true(l->peak_bytes == MP_UNKNOWN);
+	assert_int_equal(l->limit_hits, 7);
+	assert_true(l->ooms == MP_UNKNOWN);
+	assert_int_equal(l->oom_kills, 1);
+	assert_int_equal(report_proc(2)->limit.version, 0);
+	feed_end();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_victim_stays_as_it_was),
+		cmocka_unit_test(a_victim_can_be_gone_before),
+		cmocka_unit_test(the_number_is_used_again),
+		cmocka_unit_test(limits_are_those_last_told),
+	};
+
+	return cmocka_run_group_tests_name("model_retention", tests, NULL, NULL);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The memory cgroup that a process is limited by: of its own and those above it the one with the least
+ * limit. Version 1 or 2, whichever has the memory controller.
+ */
+#ifndef MP_COLLECT_CGROUP_H
+#define MP_COLLECT_CGROUP_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "collect/emit.h"
+
+struct mp_cgroup;
+
+/* NULL: there is no limit, or it cannot be read. */
+struct mp_cgroup *mp_cgroup__open(pid_t pid);
+/* NULL is fine. */
+void mp_cgroup__free(struct mp_cgroup *cg);
+
+/* Below the mount point; "/" is the root. */
+const char *mp_cgroup__path(const struct mp_cgroup *cg);
+uint64_t mp_cgroup__limit(const struct mp_cgroup *cg);
+
+/* Has memory run out in it since it was opened, or since this last said so? */
+bool mp_cgroup__ran_out(struct mp_cgroup *cg);
+
+/* Emits MP_EV_CGROUP with its numbers of now. What @emit returned; 0 if the cgroup is gone. */
+int mp_cgroup__tell(struct mp_cgroup *cg, pid_t pid, mp_emit_fn emit, void *ctx);
+
+#endif
