@@ -23,7 +23,7 @@ TCACHE, TOP, MMAPPED, BINS = 1, 6, 9, 12
 MALLOC, CALLOC, REALLOC_FN, FREE_FN = 1, 2, 3, 11
 WRITE, WALKED, IS_PRESENT, IS_ANON, IS_ZERO = 1, 1 << 5, 1 << 6, 1 << 7, 1 << 8
 IN_ALLOC, TIMED, FROM_ALLOC, KIND_KNOWN = 1 << 10, 1 << 11, 1 << 12, 1 << 13
-BRK, MMAP, MUNMAP = 1, 2, 3
+BRK, MMAP, MUNMAP, MADVISE = 1, 2, 3, 5
 GOES_ON, WHOLE, NO_RULE = 0, 1, 7
 EXACT = 1 << 63
 KERNEL = 1 << 3
@@ -305,9 +305,30 @@ def killed():
     return t.bytes
 
 
+def trimmed():
+    """Four pages of heap, three of which are given back; two are wanted
+    again, by one block's touch and by a call of malloc."""
+    t = Trace()
+    t.host()
+    t.proc("lazy", "/usr/local/bin/lazy", "100")
+    t.maps(2 * PAGE, [vmas(0, 0)[1][0]])
+    t.range(BRK, HEAP + 33 * PAGE, 0, HEAP + 33 * PAGE, SMALL_SITE, MALLOC, old=HEAP)
+    t.alloc(HEAP + 16, 4 * PAGE - 16, SMALL_SITE)
+    for i in range(4):
+        t.fault(HEAP + i * PAGE + 16, 0x100 + i, TOUCHER)
+    t.range(MADVISE, HEAP, 3 * PAGE, 0, BIG_SITE, prot=4, flags=0)
+    t.fault(HEAP + 16, 0x200, TOUCHER, ns=5000)
+    t.fault(HEAP + PAGE, 0x201, IN_LIBC, caller=BIG_SITE, ns=6000)
+    rss, rows = vmas(3, 0)
+    t.maps(rss, rows)
+    t.loss()
+    t.instant()
+    return t.bytes
+
+
 def main():
     os.makedirs(sys.argv[1], exist_ok=True)
-    for make in (lazy, attached, forked, stacked, tiered, killed):
+    for make in (lazy, attached, forked, stacked, tiered, killed, trimmed):
         with open(os.path.join(sys.argv[1], make.__name__ + ".mpt"), "wb") as f:
             f.write(make())
 

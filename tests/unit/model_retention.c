@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Memory that runs out. */
+/* Memory that runs out, and memory that is given back and wanted again. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,8 +9,10 @@
 
 #include "model_feed.h"
 
-#define A    0x401000
-#define HEAP 0x1000000ULL
+#define A             0x401000
+#define B             0x402000
+#define HEAP          0x1000000ULL
+#define MADV_DONTNEED 4
 
 static void feed_oom(uint32_t pid, int64_t file, int64_t anon)
 {
@@ -142,6 +144,135 @@ static void limits_are_those_last_told(void **state)
 	feed_end();
 }
 
+static void feed_dontneed(uint32_t pid, uint64_t addr, uint64_t len, uint64_t took)
+{
+	struct mp_ev_range ev = {
+		.op = MP_OP_MADVISE, .addr = addr, .len = len, .prot = MADV_DONTNEED, .caller = B
+	};
+
+	feed_range(pid, ev, took);
+}
+
+static const struct mp_give_back *given_back(uint32_t pid)
+{
+	feed_report();
+	return &report_proc(pid)->given_back;
+}
+
+/* The pages of a call are freed one by one while it runs, before it is told. */
+static void what_was_given_back_comes_again(void **state)
+{
+	const struct mp_give_back *g;
+	struct mp_ev_fault timed = { .fault_ns = 700 };
+
+	(void)state;
+	feed_begin();
+	live(1);
+	feed_page_free(0x100, 0);
+	feed_dontneed(1, HEAP, 8 * PAGE, 1500);
+	g = given_back(1);
+	assert_int_equal(g->calls, 1);
+	assert_int_equal(g->bytes, 2 * PAGE);
+	assert_int_equal(g->refaults, 0);
+	assert_int_equal(report_site(B)->given_back.bytes, 2 * PAGE);
+	feed_fault_like(1, HEAP + 8, 0x200, TOUCH | MP_FAULT_TIMED, timed);
+	feed_fault_like(1, HEAP + 5 * PAGE, 0x201, TOUCH | MP_FAULT_TIMED, timed);
+	g = given_back(1);
+	assert_int_equal(g->refaults, 1); /* the other had never been there */
+	assert_int_equal(g->refault_bytes, PAGE);
+	assert_int_equal(g->refault_ns, 700);
+	assert_int_equal(report_site(A)->given_back.refaults, 1);
+	assert_int_equal(report_site(A)->given_back.calls, 0);
+	feed_fault(1, HEAP + 8, 0x200, TOUCH | MP_FAULT_PROT); /* once and not again */
+	assert_int_equal(given_back(1)->refaults, 1);
+	feed_end();
+}
+
+static void zero_pages_cost_nothing_to_keep(void **state)
+{
+	(void)state;
+	feed_begin();
+	live(1);
+	feed_fault(1, HEAP + 3 * PAGE, 1, WALKED | MP_FAULT_ZERO);
+	feed_dontneed(1, HEAP, 8 * PAGE, 10);
+	assert_int_equal(given_back(1)->bytes, 2 * PAGE);
+	feed_fault(1, HEAP, 1, WALKED | MP_FAULT_ZERO);
+	assert_int_equal(given_back(1)->refaults, 0);
+	feed_fault(1, HEAP, 0x300, TOUCH | MP_FAULT_PROT);
+	assert_int_equal(given_back(1)->refaults, 1);
+	feed_end();
+}
+
+static void a_lowered_break_gives_back(void **state)
+{
+	(void)state;
+	feed_begin();
+	live(1);
+	feed_brk(1, HEAP + 8 * PAGE, HEAP + PAGE, B, 0);
+	assert_int_equal(given_back(1)->bytes, PAGE);
+	feed_brk(1, HEAP + PAGE, HEAP + 8 * PAGE, A, MP_FN_MALLOC);
+	feed_fault(1, HEAP + PAGE, 0x300, TOUCH);
+	assert_int_equal(given_back(1)->refaults, 1);
+	feed_end();
+}
+
+/* A huge page brings all of its pages at once. */
+static void one_fault_can_bring_many(void **state)
+{
+	uint64_t at = 0x40000000;
+
+	(void)state;
+	feed_begin();
+	feed_mmap(1, at, 1024 * PAGE, A, MP_FN_MALLOC);
+	for (uint64_t i = 0; i < 100; i++)
+		feed_fault(1, at + 7 * i * PAGE, 0x1000 + i, TOUCH);
+	feed_dontneed(1, at, 1024 * PAGE, 10);
+	assert_int_equal(given_back(1)->bytes, 100 * PAGE);
+	feed_fault(1, at + 511 * PAGE, 0x4000 + 511, TOUCH | MP_FAULT_PMD);
+	assert_int_equal(given_back(1)->refaults, 1);
+	assert_int_equal(given_back(1)->refault_bytes, 74 * PAGE); /* 0, 7, ... 511 */
+	feed_end();
+}
+
+/* Addresses that another mapping has had, and memory that is no allocator's. */
+static void other_memory_does_not_come_again(void **state)
+{
+	uint64_t at = 0x40000000;
+
+	(void)state;
+	feed_begin();
+	live(1);
+	feed_dontneed(1, HEAP, PAGE, 10);
+	feed_munmap(1, HEAP, 8 * PAGE);
+	feed_mmap(1, HEAP, 8 * PAGE, A, 0);
+	feed_fault(1, HEAP, 0x300, TOUCH);
+	feed_mmap(1, at, 8 * PAGE, A, 0);
+	feed_fault(1, at, 0x301, TOUCH);
+	feed_dontneed(1, at, PAGE, 10);
+	feed_fault(1, at, 0x302, TOUCH);
+	assert_int_equal(given_back(1)->calls, 1);
+	assert_int_equal(given_back(1)->refaults, 0);
+	feed_exec(1, "new");
+	assert_int_equal(given_back(1)->calls, 0);
+	feed_end();
+}
+
+/* Lengths that no kernel would have taken. */
+static void odd_ranges_do_no_harm(void **state)
+{
+	(void)state;
+	feed_begin();
+	live(1);
+	feed_dontneed(1, HEAP, ~0ULL, 10);
+	feed_dontneed(1, HEAP, 1ULL << 46, 10);
+	assert_int_equal(given_back(1)->bytes, 2 * PAGE);
+	feed_munmap(1, 0, 1ULL << 46);
+	feed_brk(1, HEAP + 8 * PAGE, HEAP, A, MP_FN_MALLOC);
+	feed_fault(1, HEAP, 0x300, TOUCH);
+	assert_int_equal(given_back(1)->refaults, 0);
+	feed_end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -149,6 +280,12 @@ int main(void)
 		cmocka_unit_test(a_victim_can_be_gone_before),
 		cmocka_unit_test(the_number_is_used_again),
 		cmocka_unit_test(limits_are_those_last_told),
+		cmocka_unit_test(what_was_given_back_comes_again),
+		cmocka_unit_test(zero_pages_cost_nothing_to_keep),
+		cmocka_unit_test(a_lowered_break_gives_back),
+		cmocka_unit_test(one_fault_can_bring_many),
+		cmocka_unit_test(other_memory_does_not_come_again),
+		cmocka_unit_test(odd_ranges_do_no_harm),
 	};
 
 	return cmocka_run_group_tests_name("model_retention", tests, NULL, NULL);

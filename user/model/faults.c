@@ -158,6 +158,23 @@ static void count(struct mp_model *m, uint32_t site, const struct mp_ev_fault *e
 		rec->alloc_ns += ev->alloc_ns;
 }
 
+/* Pages that had been given back are wanted again. */
+static void count_refault(struct mp_model *m, struct mp_process *p, uint32_t site,
+			  const struct mp_ev_fault *ev)
+{
+	uint64_t nr = ev->flags & MP_FAULT_PMD ? HUGE_PAGES
+					       : 1ULL << (ev->order < HUGE_ORDER ? ev->order : 0);
+	uint64_t first = (ev->addr >> MP_PAGE_SHIFT) & ~(nr - 1);
+	uint64_t pages = mp_returned__take(&p->returned, first, nr);
+	struct mp_give_back *of[] = { &p->given_back, &mp_sites__rec(&m->sites, site)->given_back };
+
+	for (size_t i = 0; pages && i < sizeof(of) / sizeof(of[0]); i++) {
+		of[i]->refaults++;
+		of[i]->refault_bytes += pages << MP_PAGE_SHIFT;
+		of[i]->refault_ns += ev->flags & MP_FAULT_TIMED ? ev->fault_ns : 0;
+	}
+}
+
 static struct mp_page_rec record(const struct mp_ev_fault *ev, enum mp_kind kind,
 				 uint32_t touched_by)
 {
@@ -273,5 +290,7 @@ int mp_on_fault(struct mp_model *m, struct mp_process *p, const struct mp_ev_fau
 		return 0;
 	if (ev->flags & MP_FAULT_WALKED && !(ev->flags & MP_FAULT_PRESENT))
 		return 0; /* it was gone again when the fault ended */
+	if (kind != MP_KIND_ZERO)
+		count_refault(m, p, site, ev);
 	return set_pages(m, p, ev, kind, touched_by);
 }

@@ -124,6 +124,8 @@ int mp_on_exec(struct mp_model *m, struct mp_process *p, const struct mp_ev_exec
 	mp_pages__clear(&p->pages);
 	mp_ranges__clear(&p->ranges);
 	mp_tally__fini(&p->tally);
+	mp_returned__fini(&p->returned);
+	p->given_back = (struct mp_give_back){ 0 };
 	mp_process_clear_allocators(m, p);
 	mp_glibc_clear(m, p);
 	p->nr_transits = 0;

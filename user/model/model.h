@@ -107,6 +107,15 @@ struct mp_toucher {
 	uint64_t pages; /* present at the instant */
 };
 
+/*
+ * Pages of an allocator's memory that went back to the kernel while their addresses stayed the
+ * allocator's own (malloc_trim, MADV_DONTNEED, a lowered break), and page faults that brought them back.
+ */
+struct mp_give_back {
+	uint64_t calls, bytes;                        /* of those who gave back */
+	uint64_t refaults, refault_bytes, refault_ns; /* of those who wanted it again */
+};
+
 /* How the page allocator came by the pages of some faults. */
 struct mp_stages {
 	uint64_t pcp, refill, buddy, staged; /* @staged: of how many it is told */
@@ -136,6 +145,7 @@ struct mp_site {
 	uint64_t orders[MP_ORDERS]; /* present pages by the order of their folio */
 	uint64_t nodes[MP_NODES];
 	uint64_t tiers[MP_TIER_NR];
+	struct mp_give_back given_back;
 	struct mp_toucher touchers[MP_TOUCHERS]; /* by pages, then id; unused: site 0 pages 0 */
 };
 
@@ -234,6 +244,7 @@ struct mp_proc {
 	struct mp_books books;
 	struct mp_heap_facts glibc;
 	struct mp_limit limit;
+	struct mp_give_back given_back;
 	struct mp_allocator *allocators;
 	size_t nr_allocators;
 	struct mp_vma *vmas; /* by address */

@@ -324,6 +324,47 @@ uint64_t mp_pages__drop_unchanged(struct mp_pages *ps, uint64_t vpn, uint64_t nr
 	return drop_older(ps, vpn, nr, before_ns, true, now_ns);
 }
 
+static uint64_t going(const struct region *r, uint64_t base, uint64_t vpn, uint64_t end,
+		      uint64_t since_ns)
+{
+	uint64_t set = 0, i;
+
+	for (i = 0; i < REGION; i++) {
+		bool live = r->live >> i & 1;
+
+		if (base + i < vpn || base + i >= end)
+			continue;
+		if (live ? mapped(&r->rec[i]) && r->rec[i].t_ns < since_ns
+			 : r->rec[i].t_ns >= since_ns)
+			set |= 1ULL << i;
+	}
+	return set;
+}
+
+int mp_pages__going(const struct mp_pages *ps, uint64_t vpn, uint64_t nr, uint64_t since_ns,
+		    int (*fn)(void *ctx, uint64_t vpn, uint64_t set), void *ctx)
+{
+	size_t i, nr_keys;
+	uint64_t *keys;
+	int err = 0;
+
+	if (!nr || !ps->regions.n)
+		return 0;
+	keys = keys_in(ps, vpn, vpn + nr, &nr_keys);
+	if (!keys)
+		return -ENOMEM;
+	for (i = 0; i < nr_keys && !err; i++) {
+		uint64_t base = keys[i] * REGION;
+		uint64_t set =
+			going(mp_map__get(&ps->regions, keys[i]), base, vpn, vpn + nr, since_ns);
+
+		if (set)
+			err = fn(ctx, base, set);
+	}
+	mp_mem_free(ps->regions.mem, keys);
+	return err;
+}
+
 static int move_one(struct mp_pages *ps, uint64_t vpn, uint64_t to, uint64_t now_ns)
 {
 	const struct mp_page_rec *rec = mp_pages__get(ps, vpn), *there = mp_pages__get(ps, to);

@@ -78,6 +78,13 @@ int mp_pages__set(struct mp_pages *ps, uint64_t vpn, const struct mp_page_rec *r
 /* The same for a page that the kernel moves, which goes on being shared if it was. */
 int mp_pages__shift(struct mp_pages *ps, uint64_t vpn, const struct mp_page_rec *rec);
 void mp_pages__drop(struct mp_pages *ps, uint64_t vpn, uint64_t now_ns);
+/*
+ * The mapped pages of [vpn, vpn + nr) that a call entered at @since_ns takes, before they are dropped:
+ * those that came earlier, and those that have gone since. @fn gets them as sets of 64 from a page number
+ * that is a multiple of that; non-zero stops. 0, -ENOMEM or what @fn gave.
+ */
+int mp_pages__going(const struct mp_pages *ps, uint64_t vpn, uint64_t nr, uint64_t since_ns,
+		    int (*fn)(void *ctx, uint64_t vpn, uint64_t set), void *ctx);
 /* Drops what came before @before_ns in [vpn, vpn + nr). */
 void mp_pages__drop_older(struct mp_pages *ps, uint64_t vpn, uint64_t nr, uint64_t before_ns,
 			  uint64_t now_ns);

@@ -31,6 +31,7 @@ struct mp_process *mp_process_new(struct mp_model *m, uint32_t tgid)
 			m->first_ns > EARLIER_NS ? m->first_ns - EARLIER_NS : 0);
 	mp_ranges__init(&p->ranges, &m->mem, &m->sites);
 	mp_tally__init(&p->tally, &m->mem);
+	mp_returned__init(&p->returned, &m->mem);
 	m->procs[m->nr_procs++] = p;
 	m->last = p;
 	return p;
@@ -75,6 +76,7 @@ void mp_process_free(struct mp_model *m, struct mp_process *p)
 	mp_pages__fini(&p->pages);
 	mp_ranges__fini(&p->ranges);
 	mp_tally__fini(&p->tally);
+	mp_returned__fini(&p->returned);
 	mp_mem_free(&m->mem, p);
 }
 

@@ -10,6 +10,7 @@
 #include "model/model.h"
 #include "model/pages.h"
 #include "model/ranges.h"
+#include "model/returned.h"
 #include "model/tally.h"
 
 struct mp_allocator_rec {
@@ -74,6 +75,8 @@ struct mp_process {
 	struct mp_pages pages;
 	struct mp_ranges ranges;
 	struct mp_tally tally;
+	struct mp_returned returned;
+	struct mp_give_back given_back;
 
 	struct mp_glibc_rec glibc;
 	struct mp_limit limit; /* path interned */

@@ -93,6 +93,15 @@ static void add_stages(struct mp_stages *to, const struct mp_stages *n)
 	to->page_timed += n->page_timed;
 }
 
+static void add_given_back(struct mp_give_back *to, const struct mp_give_back *n)
+{
+	to->calls += n->calls;
+	to->bytes += n->bytes;
+	to->refaults += n->refaults;
+	to->refault_bytes += n->refault_bytes;
+	to->refault_ns += n->refault_ns;
+}
+
 static void add_site(struct mp_site *s, const struct mp_site_rec *rec)
 {
 	if (!s->calls)
@@ -112,6 +121,7 @@ static void add_site(struct mp_site *s, const struct mp_site_rec *rec)
 	add_array(s->faults, rec->faults, MP_KIND_NR);
 	add_array(s->faults_by, rec->faults_by, MP_BY_NR);
 	add_array(s->tiers, rec->tiers, MP_TIER_NR);
+	add_given_back(&s->given_back, &rec->given_back);
 }
 
 static const char *object_name(struct sites_draft *s, const char *name)

@@ -33,6 +33,7 @@ struct mp_site_rec {
 	uint64_t fault_ns, alloc_ns, timed_faults;
 	struct mp_stages stages;
 	uint64_t tiers[MP_TIER_NR];
+	struct mp_give_back given_back;
 };
 
 struct mp_sites {

@@ -226,6 +226,44 @@ static void drop_pages(struct mp_process *p, struct mp_span s, const struct mp_e
 			     (s.end - s.start) >> MP_PAGE_SHIFT, ev->enter_ns, ev->h.ts_ns);
 }
 
+struct giving {
+	struct mp_process *p;
+	uint64_t pages;
+};
+
+static int give_back(void *ctx, uint64_t vpn, uint64_t set)
+{
+	struct giving *g = ctx;
+
+	g->pages += (uint64_t)__builtin_popcountll(set);
+	return mp_returned__add(&g->p->returned, vpn, set);
+}
+
+/* Pages of @s go; the addresses stay with the allocator, which may touch them again. */
+static int given_back(struct mp_model *m, struct mp_process *p, struct mp_span s,
+		      const struct mp_ev_range *ev)
+{
+	struct mp_give_back *n;
+	struct giving g = { .p = p };
+	uint32_t site;
+
+	if (s.start >= s.end || !mp_ranges__is_heap(&p->ranges, s.start))
+		return 0;
+	if (mp_pages__going(&p->pages, s.start >> MP_PAGE_SHIFT, (s.end - s.start) >> MP_PAGE_SHIFT,
+			    ev->enter_ns, give_back, &g))
+		return -ENOMEM;
+	if (!g.pages)
+		return 0;
+	if (mp_process_site(m, p, ev->stack, ev->caller, MP_PLACE_RETURN, &site))
+		return -ENOMEM;
+	n = &mp_sites__rec(&m->sites, site)->given_back;
+	n->calls++;
+	n->bytes += g.pages << MP_PAGE_SHIFT;
+	p->given_back.calls++;
+	p->given_back.bytes += g.pages << MP_PAGE_SHIFT;
+	return 0;
+}
+
 /* The range is mapped no more: everything known by address goes, but blocks wait for their free. */
 static int unmapped(struct mp_process *p, struct mp_span s, const struct mp_ev_range *ev)
 {
@@ -234,6 +272,14 @@ static int unmapped(struct mp_process *p, struct mp_span s, const struct mp_ev_r
 	drop_pages(p, s, ev);
 	mp_tally__cut(&p->tally, s.start >> MP_PAGE_SHIFT, (s.end - s.start) >> MP_PAGE_SHIFT);
 	return mp_ranges__unmap(&p->ranges, s.start, s.end);
+}
+
+/* What is there next is something else. */
+static void forget_returned(struct mp_process *p, struct mp_span s)
+{
+	if (s.start < s.end)
+		mp_returned__take(&p->returned, s.start >> MP_PAGE_SHIFT,
+				  (s.end - s.start) >> MP_PAGE_SHIFT);
 }
 
 static bool in_allocator(const struct mp_ev_range *ev)
@@ -278,7 +324,8 @@ static int mapped(struct mp_model *m, struct mp_process *p, struct mp_span s, bo
 
 static int on_brk(struct mp_model *m, struct mp_process *p, const struct mp_ev_range *ev)
 {
-	if (unmapped(p, brk_span(ev->ret, ev->old), ev))
+	if (given_back(m, p, brk_span(ev->ret, ev->old), ev) ||
+	    unmapped(p, brk_span(ev->ret, ev->old), ev))
 		return -ENOMEM;
 	return mapped(m, p, brk_span(ev->old, ev->ret), true, ev);
 }
@@ -289,6 +336,7 @@ static int on_mmap(struct mp_model *m, struct mp_process *p, const struct mp_ev_
 	bool anon = (ev->flags & MAP_ANONYMOUS) && (ev->flags & MAP_TYPE) == MAP_PRIVATE &&
 		    !(ev->flags & MAP_HUGETLB);
 
+	forget_returned(p, s);
 	if (unmapped(p, s, ev))
 		return -ENOMEM;
 	return mapped(m, p, s, anon, ev);
@@ -315,6 +363,8 @@ static int moved(struct mp_model *m, struct mp_process *p, struct mp_span from, 
 			   to.start >> MP_PAGE_SHIFT, ev->enter_ns, ev->h.ts_ns))
 		return -ENOMEM;
 	drop_pages(p, from, ev);
+	forget_returned(p, from);
+	forget_returned(p, to);
 	if (!stays && from.end > from.start) {
 		mp_tally__cut(&p->tally, from.start >> MP_PAGE_SHIFT, old_len >> MP_PAGE_SHIFT);
 		if (mp_omap__cut(&p->ranges.heaps, from.start, from.end, NULL, NULL) ||
@@ -384,6 +434,8 @@ int mp_on_range(struct mp_model *m, struct mp_process *p, const struct mp_ev_ran
 
 	if (ev->op == MP_OP_MADVISE && zaps(ev->prot) && (!failed(ev) || ev->ret == -ENOMEM)) {
 		/* ENOMEM: there were holes; what is mapped was zapped all the same */
+		if (given_back(m, p, span_of(ev->addr, ev->len), ev))
+			return -ENOMEM;
 		drop_pages(p, span_of(ev->addr, ev->len), ev);
 		return remember(m, p, ev);
 	}
@@ -399,6 +451,7 @@ int mp_on_range(struct mp_model *m, struct mp_process *p, const struct mp_ev_ran
 		err = on_mmap(m, p, ev);
 		break;
 	case MP_OP_MUNMAP:
+		forget_returned(p, span_of(ev->addr, ev->len));
 		err = unmapped(p, span_of(ev->addr, ev->len), ev);
 		break;
 	case MP_OP_MREMAP:

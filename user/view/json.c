@@ -238,6 +238,7 @@ static void process(struct mp_json *j, const struct mp_view_opts *opts, const st
 	mp_json_close(j, "]");
 	books(j, &p->books);
 	mp_json_limit(j, &p->limit);
+	mp_json_given_back(j, &p->given_back);
 	glibc(j, &p->glibc);
 	mp_json_open(j, "vmas", "[");
 	for (i = 0; i < p->nr_vmas; i++)
@@ -399,6 +400,7 @@ static void site(struct mp_json *j, struct mp_symbols *sym, const struct mp_view
 	mp_json_close(j, "}");
 	fault_times(j, s);
 	site_pages(j, s);
+	mp_json_given_back(j, &s->given_back);
 	mp_json_close(j, "}");
 }
 

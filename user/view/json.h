@@ -43,7 +43,9 @@ void mp_json_signed(struct mp_json *j, const char *name, int64_t n);
 void mp_json_real(struct mp_json *j, const char *name, double x);
 
 struct mp_limit;
-/* json_retention.c: the member "cgroup" of a process. */
+struct mp_give_back;
+/* json_retention.c: the member "cgroup" of a process; "given_back", of a process or a site. */
 void mp_json_limit(struct mp_json *j, const struct mp_limit *l);
+void mp_json_given_back(struct mp_json *j, const struct mp_give_back *g);
 
 #endif

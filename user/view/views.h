@@ -25,6 +25,9 @@ void mp_text_heap(const struct mp_report *r, const struct mp_proc *p, struct mp_
 		  const struct mp_view_opts *opts, FILE *out);
 /* retention.c: that memory ran out, and the limit on it; nothing if there is none. */
 void mp_text_limit(const struct mp_proc *p, const struct mp_view_opts *opts, FILE *out);
+/* What went back to the kernel and was wanted again; nothing if nothing was. */
+void mp_text_given_back(const struct mp_report *r, struct mp_symbols *sym,
+			const struct mp_view_opts *opts, FILE *out);
 void mp_text_tiers(const struct mp_report *r, const struct mp_view_opts *opts, FILE *out);
 void mp_text_loss(const struct mp_loss *loss, const struct mp_view_opts *opts, FILE *out);
 /* What the kernel module said to the pages; nothing where it is not loaded. */
