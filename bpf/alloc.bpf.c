@@ -195,6 +195,8 @@ static __always_inline int alloc_entry(struct mp_regs *r, bool spare)
 		return 1;
 	if (bpf_probe_read_user(&caller, 8, (void *)r->rsp))
 		mp_drop(MP_DROP_USER_READ);
+	if (t->reserving.heap)
+		mp_tier_new_heap(p, &t->reserving);
 	if (is_tail_call(t, r->rsp, caller)) {
 		if (!spare)
 			mp_frame_at(t, t->depth - 1)->tails++;
@@ -289,6 +291,8 @@ static __always_inline int alloc_return(struct mp_regs *r)
 			mp_drop(MP_DROP_NO_ENTRY);
 		return 0;
 	}
+	if (t->reserving.heap)
+		mp_tier_new_heap(p, &t->reserving);
 	addr = result(&f, r->rax);
 	old = MP_COOKIE_FN(f.cookie) != MP_FN_POSIX_MEMALIGN ? f.arg : 0;
 	if (addr && MP_COOKIE_GLIBC(f.cookie))
@@ -364,14 +368,20 @@ int mp_free_ent(struct mp_regs *r)
 {
 	u64 cookie = cookie_of(r);
 	struct mp_proc_val *p = mp_current();
+	struct mp_thread *t;
 
 	on_own_stack(r, nowhere);
 	mp_hit(MP_COOKIE_INDEX(cookie));
 	if (!p || !r->rdi)
 		return 0;
 	send_free(MP_EV_FREE, p->owner, r->rdi, r->rsp, cookie);
-	if (MP_COOKIE_GLIBC(cookie))
-		note_freeing(p, r);
+	if (!MP_COOKIE_GLIBC(cookie))
+		return 0;
+	note_freeing(p, r);
+	t = mp_thread_get();
+	if (t &&
+	    t->reserving.heap) /* by the free() before: a thread's first call makes its cache */
+		mp_tier_new_heap(p, &t->reserving);
 	return 0;
 }
 

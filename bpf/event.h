@@ -38,6 +38,7 @@ enum mp_ev_type {
 	MP_EV_STACK = 13,     /* part of a call stack, told before the first event that names it */
 	MP_EV_THRESHOLD = 14, /* a free() has moved glibc's thresholds */
 	MP_EV_OOM = 15,       /* chosen to be killed for want of memory; its pages still stand */
+	MP_EV_NEW_HEAP = 16,  /* glibc has made a heap for a thread: a new arena, or more for one */
 
 	/* read by the user side, woven into the stream by time */
 	MP_EV_HOST = 32,      /* facts about the machine and the chosen hooks; first event */

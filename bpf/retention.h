@@ -12,9 +12,9 @@ struct mp_ev_heap {
 	__u64 main_arena; /* 0: not known, and @why tells which check failed */
 	__u64 mmap_threshold;
 	__u64 trim_threshold;
-	__u32 fixed; /* the program has set a threshold: a free() moves none */
-	__u32 pad;
-	char why[]; /* NUL terminated, padded to 8 */
+	__u32 fixed;  /* the program has set a threshold: a free() moves none */
+	__u32 arenas; /* it has, the main one included; 0: not known */
+	char why[];   /* NUL terminated, padded to 8 */
 };
 _Static_assert(sizeof(struct mp_ev_heap) == 56, "wire format");
 
@@ -32,6 +32,19 @@ struct mp_ev_threshold {
 	__u32 pad;
 };
 _Static_assert(sizeof(struct mp_ev_threshold) == 80, "wire format");
+
+/* MP_EV_NEW_HEAP: told at the thread's next allocator call at the latest. */
+struct mp_ev_new_heap {
+	struct mp_ev h;
+	__u64 heap;
+	__u64 arena;  /* that it belongs to */
+	__u64 caller; /* of the allocator call that made it, or the system call itself (free) */
+	__u32 stack;
+	__u8 first; /* the arena begins in it: it is a new one */
+	__u8 in_fn; /* enum mp_fn */
+	__u8 pad[2];
+};
+_Static_assert(sizeof(struct mp_ev_new_heap) == 56, "wire format");
 
 /* MP_EV_CGROUP: of the cgroup and those above it the one with the least limit. ~0: no limit, not known. */
 struct mp_ev_cgroup {

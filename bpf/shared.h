@@ -159,6 +159,12 @@ struct mp_snap {
 	__u32 pad;
 };
 
+struct mp_reserving { /* mmap() of what may become a heap of another arena than the main one */
+	__u64 heap;   /* 0: none */
+	__u64 caller;
+	__u32 stack, in_fn;
+};
+
 struct mp_freeing { /* free() of a block with a mapping of its own */
 	__u64 addr, caller;
 	__u64 mmap_threshold, trim_threshold; /* before */
@@ -204,6 +210,7 @@ struct mp_thread {
 	struct mp_frame frames[MP_FRAMES];
 	struct mp_snap snaps[MP_FRAMES];
 	struct mp_freeing freeing;
+	struct mp_reserving reserving;
 	__u64 tcb; /* a thread pointer that was seen to be one */
 
 	__u64 fault_addr;

@@ -316,4 +316,45 @@ static __always_inline void mp_tier_raised(struct mp_proc_val *p, struct mp_free
 	mp_send(ev);
 }
 
+#define MAP_NORESERVE 0x4000
+
+/*
+ * glibc reserves room for heaps in their largest size, or in twice that to cut it where it is aligned
+ * (malloc/arena.c, new_heap). Thread stacks are not mapped with this flag.
+ */
+static __always_inline bool mp_tier_may_be_heap(struct mp_glibc_at *g, u64 len, u64 prot, u64 flags)
+{
+	u64 most = g->heap_mask + 1;
+
+	return g->main_arena && !prot && (flags & MAP_NORESERVE) &&
+	       (len == most || len == 2 * most);
+}
+
+/* The heap's head: its arena, and the heap that this arena had before. */
+static __always_inline void mp_tier_new_heap(struct mp_proc_val *p, struct mp_reserving *r)
+{
+	struct mp_ev_new_heap *ev;
+	u64 heap = r->heap, head[2] = {};
+	bool first;
+
+	r->heap = 0;
+	if (bpf_probe_read_user(head, sizeof(head), (void *)heap) || !head[0])
+		return;
+	first = !head[1] && (head[0] & ~p->glibc.heap_mask) == heap;
+	if (!first && !head[1])
+		return;
+	ev = mp_reserve(sizeof(*ev));
+	if (!ev)
+		return;
+	mp_head(&ev->h, MP_EV_NEW_HEAP, sizeof(*ev), p->owner);
+	ev->heap = heap;
+	ev->arena = head[0];
+	ev->caller = r->caller;
+	ev->stack = r->stack;
+	ev->first = first;
+	ev->in_fn = r->in_fn;
+	ev->pad[0] = ev->pad[1] = 0;
+	mp_send(ev);
+}
+
 #endif

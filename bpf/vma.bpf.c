@@ -428,6 +428,13 @@ static __always_inline struct mp_thread *sys_exit(u32 nr, s64 ret)
 		else
 			mp_send(ev);
 	}
+	if (out.op == MP_OP_MMAP && (u64)ret < -4095ULL &&
+	    mp_tier_may_be_heap(&p->glibc, out.len, out.prot, out.flags)) {
+		t->reserving.heap = (ret + p->glibc.heap_mask) & ~p->glibc.heap_mask;
+		t->reserving.caller = out.caller;
+		t->reserving.stack = out.stack;
+		t->reserving.in_fn = out.in_fn;
+	}
 	if ((u64)ret < -4095ULL && filled_by_kernel(t, &out))
 		note_filled(t, &out);
 	t->walk_caller = out.caller;

@@ -15,7 +15,7 @@ MIB = 1 << 20
 PRESENT, ANON, ZERO, HUGE = 1 << 63, 1 << 62, 1 << 61, 1 << 59
 UNREAD = (1 << 64) - 1
 (GAP, ALLOC, FREE, REALLOC, REALLOC_DONE, FAULT, PAGES, PAGE_FREE, RANGE, FORK, EXEC, EXIT, STACK,
- THRESHOLD, OOM) = range(1, 16)
+ THRESHOLD, OOM, NEW_HEAP) = range(1, 17)
 (HOST, PROC, MAPS, MAP, ALLOCATOR, PROBE, INSTANT, LOSS, COST) = range(32, 41)
 HEAP_KNOWN, CGROUP = 43, 44
 SNAPSHOT, CERTAIN = 1 << 4, 2 << 4
@@ -73,8 +73,11 @@ class Trace:
     def alloc(self, addr, requested, caller, fn=MALLOC, chunk=0, stack=0, tiered=0):
         self.event(ALLOC, struct.pack("=QQQQIHBB", addr, requested, chunk, caller, stack, 0, fn, tiered))
 
-    def heap_known(self, arena, why=""):
-        self.event(HEAP_KNOWN, struct.pack("=QQQII", arena, 131072, 131072, 0, 0) + text(why), 0)
+    def heap_known(self, arena, why="", arenas=0):
+        self.event(HEAP_KNOWN, struct.pack("=QQQII", arena, 131072, 131072, 0, arenas) + text(why), 0)
+
+    def new_heap(self, heap, arena, caller, first, tid):
+        self.event(NEW_HEAP, struct.pack("=QQQIBBH", heap, arena, caller, 0, first, MALLOC, 0), tid)
 
     def cgroup(self, *numbers, path="/box"):
         """@numbers: limit, usage, peak; hits, ooms, kills"""
@@ -250,14 +253,16 @@ def stacked():
 
 
 def tiered():
-    """Two blocks of a thread's cache, one cut off the top, one from some bin and one of which nothing is
+    """Three arenas, one of them new and with a second heap; two blocks of a thread's cache, one cut off the top, one from some bin and one of which nothing is
     known; a threshold raised twice; and a process whose glibc is not understood."""
     t = Trace()
     t.host()
     t.proc("lazy", "/usr/local/bin/lazy")
     t.maps(2 * PAGE, [vmas(0, 0)[1][0]])
     t.allocator()
-    t.heap_known(0x7F1000100000)
+    t.heap_known(0x7F1000100000, arenas=2)
+    t.new_heap(0x7E0000000000, 0x7E0000000030, SMALL_SITE, 1, 4243)
+    t.new_heap(0x7E0004000000, 0x7E0000000030, BIG_SITE, 0, 4243)
     for i, tier in enumerate((TCACHE | CERTAIN, TCACHE | CERTAIN, TOP | SNAPSHOT, BINS | SNAPSHOT, 0)):
         t.alloc(HEAP + 16 + 128 * i, 100, SMALL_SITE, chunk=113, tiered=tier)
     t.alloc(BIG + 16, 200000, BIG_SITE, chunk=200704 | 2, tiered=MMAPPED | CERTAIN)

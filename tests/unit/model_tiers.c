@@ -81,6 +81,7 @@ static void heap(uint32_t pid, uint64_t arena, uint64_t threshold, const char *w
 		struct mp_ev_heap ev;
 		char why[64];
 	} e = { .ev = { .main_arena = arena,
+			.arenas = !!arena,
 			.mmap_threshold = threshold,
 			.trim_threshold = threshold } };
 
@@ -162,17 +163,64 @@ static void failed_check_is_kept(void **state)
 	feed_end();
 }
 
+static void new_heap(uint32_t pid, uint32_t tid, uint64_t caller, uint64_t at, bool first)
+{
+	struct mp_ev_new_heap ev = {
+		.heap = at, .arena = at & ~0xfffffffULL, .caller = caller, .first = first
+	};
+
+	feed(&ev, MP_EV_NEW_HEAP, sizeof(ev), pid, tid);
+}
+
+static void arenas_have_makers(void **state)
+{
+	const struct mp_heap_facts *g;
+
+	(void)state;
+	feed_begin();
+	new_heap(1, 6, A, 0x7e0040000000,
+		 true); /* before the heap was looked at: it is among them */
+	heap(1, 0x7f0000001000, 131072, "");
+	new_heap(1, 7, B, 0x7e0080000000, true);
+	new_heap(1, 7, A, 0x7e0084000000, false);
+	feed_report();
+	g = &report_proc(1)->glibc;
+	assert_int_equal(g->arenas, 2);
+	assert_int_equal(g->arenas_made, 2);
+	assert_int_equal(g->heaps_made, 3);
+	assert_int_equal(g->nr_heaps, 3);
+	assert_int_equal(g->heaps[1].site, report_site(B)->id);
+	assert_int_equal(g->heaps[1].tid, 7);
+	assert_int_equal(g->heaps[2].arena, 0x7e0080000000);
+	assert_false(g->heaps[2].first);
+	feed_fork(1, 2, 1);
+	new_heap(2, 2, A, 0x7e00c0000000, true);
+	feed_report();
+	assert_int_equal(report_proc(2)->glibc.arenas, 3);
+	assert_int_equal(report_proc(2)->glibc.arenas_made, 1);
+	assert_int_equal(report_proc(1)->glibc.arenas, 2);
+	feed_exec(1, "new");
+	feed_report();
+	assert_true(report_proc(1)->glibc.arenas == MP_UNKNOWN);
+	assert_int_equal(report_proc(1)->glibc.nr_heaps, 0);
+	feed_end();
+}
+
 /* A program that raises them without end does not fill our memory. */
 static void history_is_bounded(void **state)
 {
 	(void)state;
 	feed_begin();
-	for (uint64_t i = 0; i < 20000; i++)
+	for (uint64_t i = 0; i < 20000; i++) {
 		raised(1, A, i << 12, (i + 1) << 12);
+		new_heap(1, 1, A, i << 26, true);
+	}
 	feed_report();
 	assert_int_equal(report_proc(1)->glibc.raised, 20000);
 	assert_int_equal(report_proc(1)->glibc.nr_raises, 8192);
 	assert_int_equal(report_proc(1)->glibc.mmap_threshold, 20000 << 12);
+	assert_int_equal(report_proc(1)->glibc.arenas_made, 20000);
+	assert_int_equal(report_proc(1)->glibc.nr_heaps, 8192);
 	feed_end();
 }
 
@@ -184,6 +232,7 @@ int main(void)
 		cmocka_unit_test(thresholds_have_a_history),
 		cmocka_unit_test(history_ends_with_the_image),
 		cmocka_unit_test(failed_check_is_kept),
+		cmocka_unit_test(arenas_have_makers),
 		cmocka_unit_test(history_is_bounded),
 	};
 

@@ -16,7 +16,7 @@ static const struct {
 	{ MP_EV_INSTANT, 32 }, { MP_EV_LOSS, 160 },         { MP_EV_COST, 88 },
 	{ MP_EV_WITNESS, 40 }, { MP_EV_WITNESS_PAGES, 64 }, { MP_EV_STACK, 96 },
 	{ MP_EV_HEAP, 64 },    { MP_EV_THRESHOLD, 80 },     { MP_EV_OOM, 72 },
-	{ MP_EV_CGROUP, 88 },
+	{ MP_EV_CGROUP, 88 },  { MP_EV_NEW_HEAP, 56 },
 };
 
 int test_event_nr(void)

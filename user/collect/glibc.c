@@ -88,10 +88,12 @@ static bool check_arena(struct checked *c, uint64_t arena)
 /* The list of arenas leads back to the main one. */
 static bool check_ring(struct checked *c)
 {
-	const struct mp_glibc *g = c->g;
+	struct mp_glibc *g = c->g;
 	uint64_t arena = g->main_arena;
 
+	g->arenas = 0;
 	for (int n = 0; n < MAX_ARENAS; n++) {
+		g->arenas++;
 		if (!read_word(c, arena + g->at.next, &arena))
 			return wrong(c, "the list of arenas leads out of memory");
 		if (arena == g->main_arena)

@@ -37,6 +37,7 @@ struct mp_glibc {
 	uint64_t main_arena, mp;
 	int64_t tcache_tp, thread_arena_tp; /* their places relative to the thread pointer */
 	uint64_t heap_max_bytes;            /* size and alignment of the heaps of other arenas */
+	uint32_t arenas;                    /* in the list of them, the main one included */
 	bool started;                       /* the main arena had been set up when asked */
 	struct mp_glibc_layout at;
 };

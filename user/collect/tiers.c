@@ -71,6 +71,7 @@ void mp_tiers_begin(struct mp_kernel *k, pid_t pid, const struct mp_providers *p
 	if (!rc) {
 		at = kernel_view(&g);
 		t.ev.main_arena = g.main_arena;
+		t.ev.arenas = g.arenas;
 		read_thresholds(pid, &g, &t.ev);
 	}
 	mp_kernel_glibc(k, pid, &at);

@@ -112,6 +112,7 @@ int mp_on_cgroup(struct mp_model *m, struct mp_process *p, const struct mp_ev_cg
 
 /* thresholds.c */
 int mp_on_heap(struct mp_model *m, struct mp_process *p, const struct mp_ev_heap *ev);
+int mp_on_new_heap(struct mp_model *m, struct mp_process *p, const struct mp_ev_new_heap *ev);
 int mp_on_threshold(struct mp_model *m, struct mp_process *p, const struct mp_ev_threshold *ev);
 void mp_glibc_clear(struct mp_model *m, struct mp_process *p);
 void mp_glibc_inherit(struct mp_model *m, struct mp_process *child,

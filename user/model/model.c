@@ -150,6 +150,8 @@ static int apply_to(struct mp_model *m, struct mp_process *p, const struct mp_ev
 		return mp_on_exec(m, p, (const struct mp_ev_exec *)ev);
 	case MP_EV_EXIT:
 		return mp_on_exit(m, p, (const struct mp_ev_exit *)ev);
+	case MP_EV_NEW_HEAP:
+		return mp_on_new_heap(m, p, (const struct mp_ev_new_heap *)ev);
 	case MP_EV_OOM:
 		return mp_on_oom(m, p, (const struct mp_ev_exit *)ev);
 	case MP_EV_THRESHOLD:
@@ -160,7 +162,7 @@ static int apply_to(struct mp_model *m, struct mp_process *p, const struct mp_ev
 
 static bool known_type(unsigned int type)
 {
-	return (type >= MP_EV_GAP && type <= MP_EV_OOM) ||
+	return (type >= MP_EV_GAP && type <= MP_EV_NEW_HEAP) ||
 	       (type >= MP_EV_HOST && type <= MP_EV_CGROUP);
 }
 

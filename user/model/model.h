@@ -213,6 +213,14 @@ struct mp_raise {
 	uint32_t tid;
 };
 
+/* A heap that glibc made for other threads than the first. */
+struct mp_new_heap {
+	uint64_t t_ns, heap, arena;
+	uint32_t site; /* of the call that made it */
+	uint32_t tid;
+	bool first; /* with a new arena; else one more for an arena whose heap was full */
+};
+
 struct mp_heap_facts {
 	bool told;           /* the process has a glibc, and it was looked at */
 	uint64_t main_arena; /* 0: it is not understood, and no tier is told */
@@ -222,6 +230,10 @@ struct mp_heap_facts {
 	uint64_t raised;                        /* by free(), since tracing began */
 	struct mp_raise *raises;                /* the first of them */
 	size_t nr_raises;
+	int64_t arenas;                   /* the main one included; MP_UNKNOWN */
+	uint64_t arenas_made, heaps_made; /* since tracing began; each arena with a heap */
+	struct mp_new_heap *heaps;        /* the first of them */
+	size_t nr_heaps;
 };
 
 /* The memory cgroup with the least limit above a process, as last read. MP_UNKNOWN: not known. */

@@ -30,6 +30,11 @@ struct mp_glibc_rec {
 	uint64_t raised;
 	struct mp_raise *raises; /* sites are the model's */
 	size_t nr_raises, cap_raises;
+	uint64_t arenas; /* there were, when it was looked at; 0: not known */
+	uint64_t arenas_made, heaps_made;
+	uint64_t arenas_made_before; /* it was looked at */
+	struct mp_new_heap *heaps;   /* sites are the model's */
+	size_t nr_heaps, cap_heaps;
 };
 
 /* A realloc that was entered and has not returned. */

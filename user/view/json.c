@@ -211,6 +211,7 @@ static void glibc(struct mp_json *j, const struct mp_heap_facts *g)
 	for (i = 0; i < g->nr_raises; i++)
 		raise_of(j, &g->raises[i]);
 	mp_json_close(j, "]");
+	mp_json_arenas(j, g);
 	mp_json_close(j, "}");
 }
 

@@ -44,8 +44,11 @@ void mp_json_real(struct mp_json *j, const char *name, double x);
 
 struct mp_limit;
 struct mp_give_back;
+struct mp_heap_facts;
 /* json_retention.c: the member "cgroup" of a process; "given_back", of a process or a site. */
 void mp_json_limit(struct mp_json *j, const struct mp_limit *l);
 void mp_json_given_back(struct mp_json *j, const struct mp_give_back *g);
+/* Members of "glibc": how many arenas, and who made them. */
+void mp_json_arenas(struct mp_json *j, const struct mp_heap_facts *g);
 
 #endif

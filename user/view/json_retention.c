@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Limits of memory, and what was given back, as JSON. */
+/* Limits of memory, what was given back, and arenas, as JSON. */
 #include "model/model.h"
 #include "view/json.h"
 
@@ -30,4 +30,28 @@ void mp_json_given_back(struct mp_json *j, const struct mp_give_back *g)
 	mp_json_number(j, "refault_bytes", g->refault_bytes);
 	mp_json_number(j, "refault_ns", g->refault_ns);
 	mp_json_close(j, "}");
+}
+
+static void new_heap(struct mp_json *j, const struct mp_new_heap *h)
+{
+	mp_json_line(j);
+	mp_json_open(j, NULL, "{");
+	mp_json_number(j, "t_ns", h->t_ns);
+	mp_json_known(j, "tid", h->tid);
+	mp_json_known(j, "site", h->site);
+	mp_json_address(j, "heap", h->heap);
+	mp_json_address(j, "arena", h->arena);
+	mp_json_bool(j, "new_arena", h->first);
+	mp_json_close(j, "}");
+}
+
+void mp_json_arenas(struct mp_json *j, const struct mp_heap_facts *g)
+{
+	mp_json_signed(j, "arenas", g->arenas);
+	mp_json_number(j, "arenas_made", g->arenas_made);
+	mp_json_number(j, "heaps_made", g->heaps_made);
+	mp_json_open(j, "new_heaps", "[");
+	for (size_t i = 0; i < g->nr_heaps; i++)
+		new_heap(j, &g->heaps[i]);
+	mp_json_close(j, "]");
 }

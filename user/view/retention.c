@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Limits of memory, and what was given back and wanted again, in words. */
+/* Limits of memory, what was given back and wanted again, and who made arenas, in words. */
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
-#include "view/frames.h"
+#include "view/groups.h"
 #include "view/label.h"
 #include "view/units.h"
 #include "view/views.h"
@@ -32,35 +34,6 @@ void mp_text_limit(const struct mp_proc *p, const struct mp_view_opts *opts, FIL
 	fputc('\n', out);
 }
 
-static uint64_t gave(const struct mp_site *s)
-{
-	return s->given_back.bytes;
-}
-
-static uint64_t wanted(const struct mp_site *s)
-{
-	return s->given_back.refaults;
-}
-
-/* The site with most of it below @under, the lowest id of equals; NULL: there is none. */
-static const struct mp_site *next_most(const struct mp_report *r,
-				       uint64_t (*what)(const struct mp_site *s),
-				       const struct mp_site *under)
-{
-	const struct mp_site *best = NULL;
-
-	for (size_t i = 0; i < r->nr_sites; i++) {
-		const struct mp_site *s = &r->sites[i];
-		uint64_t n = what(s);
-
-		if (!n || (best && n <= what(best)))
-			continue;
-		if (!under || n < what(under) || (n == what(under) && s->id > under->id))
-			best = s;
-	}
-	return best;
-}
-
 #define SITES_SHOWN 3 /* -v shows all */
 
 static struct mp_label label_of(const struct mp_site *s, struct mp_symbols *sym,
@@ -72,29 +45,74 @@ static struct mp_label label_of(const struct mp_site *s, struct mp_symbols *sym,
 	return mp_frames_label(&f, opts->verbose ? MP_LABEL_PATHS : 0);
 }
 
-static void line(FILE *out, const char *role, uint64_t bytes, uint64_t n, const char *what,
-		 const struct mp_label *site, const struct mp_view_opts *opts)
+/* How many arenas each site has made, by its id. */
+static void weigh_made(const void *ctx, struct mp_group *g)
 {
-	fprintf(out, "  %-10s %10s %8" PRIu64 " %-6s  %s\n", role,
-		mp_units_bytes((int64_t)bytes, opts->bytes).s, n, what, site->s);
+	const uint64_t *made = ctx;
+
+	g->n = made[g->site->id];
 }
 
-static void most(const struct mp_report *r, uint64_t (*what)(const struct mp_site *s),
-		 struct mp_symbols *sym, const struct mp_view_opts *opts, FILE *out)
+static void list_makers(const struct mp_report *r, const uint64_t *made, struct mp_symbols *sym,
+			const struct mp_view_opts *opts, FILE *out)
 {
-	const struct mp_site *s = NULL;
+	size_t nr, i;
+	struct mp_group *g = mp_groups_make(r, weigh_made, made, sym, opts, &nr);
 
-	for (int i = 0; (opts->verbose || i < SITES_SHOWN) && (s = next_most(r, what, s)); i++) {
-		const struct mp_give_back *g = &s->given_back;
-		struct mp_label label = label_of(s, sym, opts);
+	for (i = 0; g && i < nr && (opts->verbose || i < SITES_SHOWN); i++)
+		fprintf(out, "    %" PRIu64 " by %s\n", g[i].n, label_of(g[i].site, sym, opts).s);
+	if (made[0])
+		fprintf(out, "    %" PRIu64 " by unknown\n", made[0]);
+	free(g);
+}
 
-		if (what == gave)
-			line(out, "given back", g->bytes, g->calls,
-			     g->calls == 1 ? "call" : "calls", &label, opts);
-		else
-			line(out, "came again", g->refault_bytes, g->refaults,
-			     g->refaults == 1 ? "fault" : "faults", &label, opts);
-	}
+void mp_text_arenas(const struct mp_report *r, const struct mp_proc *p, struct mp_symbols *sym,
+		    const struct mp_view_opts *opts, FILE *out)
+{
+	const struct mp_heap_facts *g = &p->glibc;
+	uint64_t *made = g->arenas_made ? calloc(r->nr_sites + 1, sizeof(*made)) : NULL;
+
+	if (!made)
+		return;
+	for (size_t i = 0; i < g->nr_heaps; i++)
+		made[g->heaps[i].site] += g->heaps[i].first;
+	fprintf(out, "  %s arenas, %" PRIu64 " of them made since tracing began; ",
+		mp_units_count(g->arenas).s, g->arenas_made);
+	fprintf(out, "%" PRIu64 " heap%s for them, by:\n", g->heaps_made,
+		g->heaps_made == 1 ? "" : "s");
+	list_makers(r, made, sym, opts, out);
+	free(made);
+}
+
+static void weigh_gave(const void *ctx, struct mp_group *g)
+{
+	(void)ctx;
+	g->n = g->site->given_back.calls;
+	g->bytes = g->site->given_back.bytes;
+}
+
+static void weigh_wanted(const void *ctx, struct mp_group *g)
+{
+	(void)ctx;
+	g->n = g->site->given_back.refaults;
+	g->bytes = g->site->given_back.refault_bytes;
+}
+
+static void list(const struct mp_report *r, bool gave, struct mp_symbols *sym,
+		 const struct mp_view_opts *opts, FILE *out)
+{
+	const char *what = gave ? "call" : "fault";
+	size_t nr, i;
+	struct mp_group *g =
+		mp_groups_make(r, gave ? weigh_gave : weigh_wanted, NULL, sym, opts, &nr);
+
+	for (i = 0; g && i < nr && (opts->verbose || i < SITES_SHOWN); i++)
+		fprintf(out, "  %-10s %10s %8" PRIu64 " %s%-*s  %s\n",
+			gave ? "given back" : "came again",
+			mp_units_bytes((int64_t)g[i].bytes, opts->bytes).s, g[i].n, what,
+			(int)(strlen("faults") - strlen(what)), g[i].n == 1 ? "" : "s",
+			label_of(g[i].site, sym, opts).s);
+	free(g);
 }
 
 void mp_text_given_back(const struct mp_report *r, struct mp_symbols *sym,
@@ -117,6 +135,6 @@ void mp_text_given_back(const struct mp_report *r, struct mp_symbols *sym,
 		mp_units_bytes((int64_t)sum.refault_bytes, opts->bytes).s);
 	fprintf(out, " of %s of heap given to the kernel\n",
 		mp_units_bytes((int64_t)sum.bytes, opts->bytes).s);
-	most(r, wanted, sym, opts, out);
-	most(r, gave, sym, opts, out);
+	list(r, false, sym, opts, out);
+	list(r, true, sym, opts, out);
 }

@@ -23,6 +23,9 @@ size_t mp_text_flow(FILE *out, size_t column, size_t indent, size_t width, const
 /* heap_facts.c: why tiers are unknown, how thresholds moved; nothing if there is nothing to say. */
 void mp_text_heap(const struct mp_report *r, const struct mp_proc *p, struct mp_symbols *sym,
 		  const struct mp_view_opts *opts, FILE *out);
+/* Who made arenas; nothing if nobody did. */
+void mp_text_arenas(const struct mp_report *r, const struct mp_proc *p, struct mp_symbols *sym,
+		    const struct mp_view_opts *opts, FILE *out);
 /* retention.c: that memory ran out, and the limit on it; nothing if there is none. */
 void mp_text_limit(const struct mp_proc *p, const struct mp_view_opts *opts, FILE *out);
 /* What went back to the kernel and was wanted again; nothing if nothing was. */
