@@ -348,6 +348,7 @@ int mp_victim(struct bpf_raw_tracepoint_args *ctx)
 	struct mp_proc_val *p = bpf_map_lookup_elem(&procs, &tgid);
 	struct mp_ev_exit *ev;
 
+	mp_hit(MP_HIT_VICTIM);
 	if (!p || p->flags)
 		return 0;
 	ev = mp_reserve(sizeof(*ev));

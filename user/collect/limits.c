@@ -3,11 +3,14 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "collect/cgroup.h"
 
 #define LOOK_NS 100000000ULL
+/* More than what is learnt in the time it takes to hear of a shortage, and to report it then. */
+#define RESERVE_BYTES (16UL << 20)
 
 struct limited {
 	pid_t pid;
@@ -20,6 +23,7 @@ struct mp_limits {
 	size_t nr;
 	struct mp_cgroup *own;
 	struct mp_shortage last;
+	void *reserve; /* see mp_limits__mind() */
 	uint64_t looked_ns;
 	size_t next; /* of the list, to be looked at */
 };
@@ -33,10 +37,36 @@ struct mp_limits *mp_limits__new(void)
 	return l;
 }
 
+static void give_reserve(struct mp_limits *l)
+{
+	if (l->reserve)
+		munmap(l->reserve, RESERVE_BYTES);
+	l->reserve = NULL;
+}
+
+void mp_limits__mind(struct mp_limits *l, struct mp_kernel *k)
+{
+	if (l->reserve && mp_kernel_hits(k, MP_HIT_VICTIM))
+		give_reserve(l);
+}
+
+static void take_reserve(struct mp_limits *l)
+{
+	uint64_t limit;
+	void *p;
+
+	if (l->reserve || !mp_limits__shared(l, &limit))
+		return;
+	p = mmap(NULL, RESERVE_BYTES, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	l->reserve = p == MAP_FAILED ? NULL : p;
+}
+
 void mp_limits__free(struct mp_limits *l)
 {
 	if (!l)
 		return;
+	give_reserve(l);
 	while (l->nr)
 		mp_cgroup__free(l->list[--l->nr].cgroup);
 	mp_cgroup__free(l->own);
@@ -60,6 +90,7 @@ void mp_limits__add(struct mp_limits *l, pid_t pid)
 	if (p && !p->ended) {
 		mp_cgroup__free(p->cgroup);
 		p->cgroup = mp_cgroup__open(pid);
+		take_reserve(l);
 		return;
 	}
 	list = realloc(l->list, (l->nr + 1) * sizeof(*list));
@@ -67,6 +98,7 @@ void mp_limits__add(struct mp_limits *l, pid_t pid)
 		return; /* its limit is not told */
 	l->list = list;
 	list[l->nr++] = (struct limited){ .pid = pid, .cgroup = mp_cgroup__open(pid) };
+	take_reserve(l);
 }
 
 void mp_limits__tell(struct mp_limits *l, pid_t pid, mp_emit_fn emit, void *ctx)

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "collect/emit.h"
+#include "collect/kernel.h"
 
 struct mp_limits;
 
@@ -38,6 +39,13 @@ void mp_limits__end(struct mp_limits *l, pid_t pid);
  * around which memory has run out. The next such process, or NULL; it holds until the next call.
  */
 const struct mp_shortage *mp_limits__look(struct mp_limits *l, mp_emit_fn emit, void *ctx);
+
+/*
+ * Where we share a limit, some memory of ours is held until it runs out. If the kernel has chosen whom to
+ * kill, this gives it back; call it before anything that may need memory. Without it the next page that we
+ * need could cost us our life: what the victim had is free only later.
+ */
+void mp_limits__mind(struct mp_limits *l, struct mp_kernel *k);
 
 /* The cgroup whose limit we share with a traced process, NULL: none. *@limit_bytes: that. */
 const char *mp_limits__shared(const struct mp_limits *l, uint64_t *limit_bytes);

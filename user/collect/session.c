@@ -51,7 +51,8 @@ struct mp_session {
 	bool module;               /* the kernel module is there */
 	struct mp_err witness_err; /* why it could not be asked, the last time */
 	bool witness_failed;
-	bool ran_out; /* of memory, and no instant was told since */
+	bool ran_out;          /* of memory, and no instant was told since */
+	uint64_t nr_handed_on; /* events */
 };
 
 static struct process *find(struct mp_session *s, pid_t pid)
@@ -147,10 +148,16 @@ static void notice(struct mp_session *s, const struct mp_ev *ev)
 		look_again(p, 0); /* compiled at run time */
 }
 
+#define RESERVE_EVERY 64 /* events: what they may need is much less than the reserve */
+
 static int on_event(void *ctx, const struct mp_ev *ev)
 {
 	struct mp_session *s = ctx;
-	int rc = s->sink(s->ctx, ev);
+	int rc;
+
+	if (!(s->nr_handed_on++ % RESERVE_EVERY))
+		mp_limits__mind(s->limits, &s->k);
+	rc = s->sink(s->ctx, ev);
 
 	if (ev->type == MP_EV_STACK)
 		mp_unwinder__told(s->unwinder);
@@ -418,6 +425,7 @@ int mp_session__poll(struct mp_session *s, int timeout_ms, struct mp_err *err)
 	int64_t n;
 
 	wait_for_work(s, timeout_ms);
+	mp_limits__mind(s->limits, &s->k);
 	n = mp_stream__drain(s->stream);
 	if (n < 0)
 		return mp_fail(err, MP_EXIT_FAILED, -n, "the event stream broke: %s", strerror(-n));
