@@ -13,7 +13,7 @@ struct mp_ev_heap {
 	__u64 mmap_threshold;
 	__u64 trim_threshold;
 	__u32 fixed;  /* the program has set a threshold: a free() moves none */
-	__u32 arenas; /* it has, the main one included; 0: not known */
+	__u32 arenas; /* it has, the main one included; 0: not counted this time */
 	char why[];   /* NUL terminated, padded to 8 */
 };
 _Static_assert(sizeof(struct mp_ev_heap) == 56, "wire format");

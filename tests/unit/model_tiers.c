@@ -81,7 +81,7 @@ static void heap(uint32_t pid, uint64_t arena, uint64_t threshold, const char *w
 		struct mp_ev_heap ev;
 		char why[64];
 	} e = { .ev = { .main_arena = arena,
-			.arenas = !!arena,
+			.arenas = !!arena && *why != '*',
 			.mmap_threshold = threshold,
 			.trim_threshold = threshold } };
 
@@ -193,6 +193,10 @@ static void arenas_have_makers(void **state)
 	assert_int_equal(g->heaps[1].tid, 7);
 	assert_int_equal(g->heaps[2].arena, 0x7e0080000000);
 	assert_false(g->heaps[2].first);
+	heap(1, 0x7f0000001000, 1 << 20, "*"); /* looked at again, and not counted */
+	feed_report();
+	assert_int_equal(report_proc(1)->glibc.arenas, 2);
+	assert_int_equal(report_proc(1)->glibc.mmap_threshold, 1 << 20);
 	feed_fork(1, 2, 1);
 	new_heap(2, 2, A, 0x7e00c0000000, true);
 	feed_report();

@@ -65,7 +65,7 @@ static const char *function_of(uint8_t fn)
 }
 
 struct shown {
-	bool ended;
+	bool ended, heap;
 	int provider; /* of the last probe; -1: none yet */
 	char *object[UINT8_MAX + 1];
 };
@@ -108,7 +108,8 @@ static int show(void *ctx, const struct mp_ev *ev)
 		       a->version[0] ? " " : "", a->version);
 		free(*object);
 		*object = strdup(a->object);
-	} else if (ev->type == MP_EV_HEAP) {
+	} else if (ev->type == MP_EV_HEAP && !sh->heap) {
+		sh->heap = true;
 		show_heap((const struct mp_ev_heap *)ev);
 	} else if (ev->type == MP_EV_PROBE) {
 		show_probe(sh, (const struct mp_ev_probe *)ev);

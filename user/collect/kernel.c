@@ -493,6 +493,15 @@ int mp_kernel_glibc(struct mp_kernel *k, pid_t tgid, const struct mp_glibc_at *a
 	return bpf_map_update_elem(fd, &key, &val, BPF_EXIST) ? -errno : 0;
 }
 
+bool mp_kernel_has_glibc(struct mp_kernel *k, pid_t tgid)
+{
+	struct mp_proc_val val;
+	uint32_t key = tgid;
+
+	return !bpf_map_lookup_elem(bpf_map__fd(k->skel->maps.procs), &key, &val) &&
+	       val.glibc.main_arena;
+}
+
 int mp_kernel_layout(struct mp_kernel *k, pid_t tgid, uint32_t layout)
 {
 	int fd = bpf_map__fd(k->skel->maps.procs);

@@ -62,6 +62,8 @@ int mp_kernel_trace(struct mp_kernel *k, pid_t tgid, uint32_t layout);
 int mp_kernel_layout(struct mp_kernel *k, pid_t tgid, uint32_t layout);
 /* Where its glibc keeps its heap, for tiers. */
 int mp_kernel_glibc(struct mp_kernel *k, pid_t tgid, const struct mp_glibc_at *at);
+/* Was it told that? */
+bool mp_kernel_has_glibc(struct mp_kernel *k, pid_t tgid);
 /* For kernels without cookies: what the probe at @addr in @tgid is. */
 int mp_kernel_spot(struct mp_kernel *k, pid_t tgid, uint64_t addr, uint64_t cookie);
 void mp_kernel_forget(struct mp_kernel *k, pid_t tgid);

@@ -14,6 +14,7 @@
 #include "collect/procfs.h"
 #include "collect/stream.h"
 #include "collect/target.h"
+#include "collect/tiers.h"
 #include "collect/unwinder.h"
 
 #define RING_BYTES    (32U << 20)
@@ -502,6 +503,7 @@ static int read_process(struct mp_session *s, pid_t pid, struct mp_err *err)
 		rc = read_pages(s, pid, MP_SRC_CHECK, err);
 	mp_probes__tell(s->probes, pid, mp_stream_emit, s->stream);
 	mp_limits__tell(s->limits, pid, mp_stream_emit, s->stream);
+	mp_tiers_again(&s->k, pid, mp_stream_emit, s->stream);
 	return rc == -ESRCH || rc == -ENOENT ? 0 : rc;
 }
 

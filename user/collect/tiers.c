@@ -59,6 +59,13 @@ static void read_thresholds(pid_t pid, const struct mp_glibc *g, struct mp_ev_he
 	close(fd);
 }
 
+static void tell(struct told *t, mp_emit_fn emit, void *ctx)
+{
+	t->ev.h.size = (sizeof(t->ev) + strlen(t->why) + 1 + 7) & ~7;
+	t->ev.h.ts_ns = mp_mono_ns();
+	emit(ctx, &t->ev.h);
+}
+
 void mp_tiers_begin(struct mp_kernel *k, pid_t pid, const struct mp_providers *providers,
 		    mp_emit_fn emit, void *ctx)
 {
@@ -79,7 +86,19 @@ void mp_tiers_begin(struct mp_kernel *k, pid_t pid, const struct mp_providers *p
 		return;
 	if (rc)
 		memcpy(t.why, err.text, sizeof(t.why) - 1);
-	t.ev.h.size = (sizeof(t.ev) + strlen(t.why) + 1 + 7) & ~7;
-	t.ev.h.ts_ns = mp_mono_ns();
-	emit(ctx, &t.ev.h);
+	tell(&t, emit, ctx);
+}
+
+void mp_tiers_again(struct mp_kernel *k, pid_t pid, mp_emit_fn emit, void *ctx)
+{
+	struct told t = { .ev.h = { .type = MP_EV_HEAP, .tgid = pid } };
+	struct mp_err err;
+	struct mp_glibc g;
+
+	/* a heap that changes while it is looked at can fail a check that says nothing */
+	if (!mp_kernel_has_glibc(k, pid) || mp_glibc_find(pid, &g, &err))
+		return;
+	t.ev.main_arena = g.main_arena;
+	read_thresholds(pid, &g, &t.ev);
+	tell(&t, emit, ctx);
 }

@@ -14,4 +14,10 @@
 void mp_tiers_begin(struct mp_kernel *k, pid_t pid, const struct mp_providers *providers,
 		    mp_emit_fn emit, void *ctx);
 
+/*
+ * Tells what the program may have set since then, if the heap was found then: mallopt() and tunables take
+ * effect at the first allocation, which a launched program has still before it.
+ */
+void mp_tiers_again(struct mp_kernel *k, pid_t pid, mp_emit_fn emit, void *ctx);
+
 #endif

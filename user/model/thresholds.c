@@ -22,9 +22,10 @@ int mp_on_heap(struct mp_model *m, struct mp_process *p, const struct mp_ev_heap
 	p->glibc.mmap_threshold = ev->mmap_threshold;
 	p->glibc.trim_threshold = ev->trim_threshold;
 	p->glibc.fixed = ev->fixed;
-	p->glibc.arenas = ev->arenas;
-	/* those made until then are among them */
-	p->glibc.arenas_made_before = p->glibc.arenas_made;
+	if (ev->arenas) { /* those made until then are among them */
+		p->glibc.arenas = ev->arenas;
+		p->glibc.arenas_made_before = p->glibc.arenas_made;
+	}
 	return 0;
 }
 
