@@ -51,11 +51,11 @@ struct mp_glibc_at {
 	__u16 bins;
 	__u16 entries;                       /* in a thread cache, whose counts come first */
 	__u16 sizes;                         /* small sizes it has */
+	__u16 larges;                        /* lists of large sizes after those, 0: none (2.42) */
 	__u8 fastbins, mangled, counts_down; /* yes or no */
 	__u8 pad;
 	__u32 sure; /* functions (1 << enum mp_fn) that take what the thread cache has, for certain */
 	__u16 mmap_threshold, trim_threshold; /* in mp_ */
-	__u32 pad2;
 };
 
 struct mp_proc_val {

@@ -28,6 +28,9 @@
 #define LARGE_LEAST     1024 /* chunks from here on are in large bins */
 #define FIRST_LARGE_BIN 64
 #define NR_BINS         127
+#define LARGE_SHIFT     10 /* a thread cache's large sizes begin above 1040 bytes */
+#define LARGE_SEARCH    16 /* chunks; as many as a list has unless a tunable says otherwise */
+#define NO_LIST         (~0ULL)
 #define MOST_NEED       (1ULL << 46)
 
 static __always_inline u64 tier_need(u64 requested)
@@ -61,13 +64,43 @@ static __always_inline u64 tier_thread_pointer(struct mp_thread *t)
 	return tp;
 }
 
+/*
+ * The list of the thread's cache where a chunk of this size would be, NO_LIST: none. A small size has one
+ * for itself; large ones share one from each power of two to the next (malloc.c, large_csize2tidx).
+ */
+static __always_inline u64 tier_cache_list(struct mp_glibc_at *g, u64 need)
+{
+	u64 i = (need >> 4) - 2, large = 0;
+
+	if (i < g->sizes)
+		return i;
+	for (u32 shift = LARGE_SHIFT + 1; shift < LARGE_SHIFT + 16; shift++)
+		large += !!(need >> shift);
+	return large < g->larges ? g->sizes + large : NO_LIST;
+}
+
+/* A list of large sizes is taken from by exact size, wherever in it; it goes from smaller to larger. */
+static __always_inline u64 tier_exact(struct mp_glibc_at *g, u64 need, u64 block)
+{
+	for (int i = 0; i < LARGE_SEARCH; i++) {
+		u64 size = block ? tier_word(block - 8) & ~CHUNK_FLAGS : ~0ULL;
+
+		if (size >= need)
+			return size == need ? block : 0;
+		block = tier_word(block) ^ block >> 12;
+	}
+	return 0;
+}
+
 static __always_inline void tier_look_at_cache(struct mp_glibc_at *g, struct mp_snap *s, u64 tp)
 {
-	u64 cache = tier_word(tp + g->tcache_tp), i = (s->need >> 4) - 2;
+	u64 cache = tier_word(tp + g->tcache_tp), i = tier_cache_list(g, s->need);
 
-	if (!cache || i >= g->sizes)
+	if (!cache || i == NO_LIST)
 		return;
 	s->hit = tier_word(cache + g->entries + i * 8);
+	if (i >= g->sizes)
+		s->hit = tier_exact(g, s->need, s->hit);
 	bpf_probe_read_user(&s->count, 2, (void *)(cache + i * 2));
 }
 
@@ -115,10 +148,10 @@ struct tier_block { /* that a call has returned */
 static __always_inline bool tier_count_fell(struct mp_glibc_at *g, struct mp_thread *t,
 					    struct mp_snap *s)
 {
-	u64 cache, i = (s->need >> 4) - 2;
+	u64 cache, i = tier_cache_list(g, s->need);
 	u16 count = 0;
 
-	if (!s->hit || !t->tcb || i >= g->sizes)
+	if (!t->tcb || i == NO_LIST || (i < g->sizes && !s->hit))
 		return false;
 	cache = tier_word(t->tcb + g->tcache_tp);
 	if (!cache || bpf_probe_read_user(&count, 2, (void *)(cache + i * 2)))

@@ -2,7 +2,8 @@
 /*
  * Every way into the allocator and every place it takes from, the same way each time.
  *
- * usage: mix THREADS STEPS [SEED]       the threads hand blocks to each other if there are several
+ * usage: mix THREADS STEPS [SEED [ROUND]]    the threads hand blocks to each other if there are several;
+ *                                            sizes from 1600 on are multiples of ROUND
  */
 #include <malloc.h>
 #include <pthread.h>
@@ -17,6 +18,7 @@
 
 static int nr_threads, nr_steps;
 static uint64_t first_seed;
+static size_t step = 1;
 static void *_Atomic shared[SHARED];
 
 struct mix {
@@ -42,8 +44,8 @@ static size_t size_of(struct mix *m)
 	if (r < 850)
 		return 128 + next(m) % 1500;
 	if (r < 990)
-		return 1600 + next(m) % 40000;
-	return 40000 + next(m) % 400000;
+		return (1600 + next(m) % 40000 + step - 1) / step * step;
+	return (40000 + next(m) % 400000 + step - 1) / step * step;
 }
 
 static void *get(struct mix *m, void *old)
@@ -93,6 +95,7 @@ int main(int argc, char **argv)
 	nr_threads = argc > 1 ? atoi(argv[1]) : 1;
 	nr_steps = argc > 2 ? atoi(argv[2]) : 100000;
 	first_seed = argc > 3 ? strtoull(argv[3], NULL, 0) : 88172645463325252ULL;
+	step = argc > 4 ? strtoull(argv[4], NULL, 0) : 1;
 	pthread_t threads[nr_threads];
 	struct mix *mixes[nr_threads];
 

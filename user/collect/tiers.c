@@ -9,6 +9,8 @@
 
 #include "collect/glibc.h"
 
+#define SMALL_SIZES 64 /* of the thread cache, one a list; in later lists many share one */
+
 struct told { /* MP_EV_HEAP with its text */
 	struct mp_ev_heap ev;
 	char why[sizeof(((struct mp_err *)0)->text)];
@@ -28,7 +30,8 @@ static struct mp_glibc_at kernel_view(const struct mp_glibc *g)
 		.top = l->top,
 		.bins = l->bins,
 		.entries = l->tcache_entries,
-		.sizes = 64, /* the small ones: larger ones are searched for their exact size */
+		.sizes = SMALL_SIZES,
+		.larges = l->tcache_bins > SMALL_SIZES ? l->tcache_bins - SMALL_SIZES : 0,
 		.fastbins = l->fastbins != MP_GLIBC_NONE,
 		.mangled = l->fd_mangled,
 		.counts_down = l->counts_down,
