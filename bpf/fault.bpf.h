@@ -65,10 +65,31 @@ static __always_inline bool is_anon(u64 pfn)
 	return (u64)BPF_CORE_READ(mp_page(pfn), mapping) & 1; /* as in mp_page_kind() */
 }
 
+/* Where in its mapping a folio begins, in pages; of anonymous memory that goes by the address. */
+static __always_inline u64 first_index(struct page *head)
+{
+	struct page___folio_index *n = (void *)head;
+
+	if (bpf_core_field_exists(n->__folio_index))
+		return BPF_CORE_READ(n, __folio_index);
+	if (bpf_core_field_exists(head->index))
+		return BPF_CORE_READ(head, index);
+	return 0;
+}
+
+/* Is what was allocated anonymous memory for the very place that page @pfn is mapped at? */
+static __always_inline bool is_for(const struct mp_page_alloc *a, u64 pfn)
+{
+	struct page *head = mp_head_page(mp_page(pfn));
+	u64 index = first_index(head) + pfn - mp_page_to_pfn((u64)head);
+
+	return is_anon(a->pfn) && index - first_index(mp_page(a->pfn)) < 1ULL << (a->order & 15);
+}
+
 /*
  * The page that the fault took from the page allocator must be the one it mapped. Not where it gave
- * it back because another thread was first, nor where none of its pages is anonymous (the zero page,
- * page tables, a file's pages on their way into the cache).
+ * it back because another thread was first (userfaultfd: then it soon is a page elsewhere), nor where
+ * none of its pages is anonymous (the zero page, page tables, a file's pages on their way into the cache).
  */
 static __always_inline void check_chain(struct mp_ev_fault *ev, struct mp_thread *t)
 {
@@ -79,7 +100,7 @@ static __always_inline void check_chain(struct mp_ev_fault *ev, struct mp_thread
 		return;
 	}
 	for (u32 i = 0; i < MP_FAULT_ALLOCS; i++)
-		if (i < t->nr_allocs && is_anon(t->allocs[i].pfn))
+		if (i < t->nr_allocs && is_for(&t->allocs[i], ev->pfn))
 			ev->flags |= MP_FAULT_CHAIN;
 }
 

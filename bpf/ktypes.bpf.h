@@ -105,6 +105,12 @@ struct page {
 	unsigned long flags;
 	unsigned long compound_head;
 	void *mapping;
+	unsigned long index;
+};
+
+/* since 6.16 */
+struct page___folio_index {
+	unsigned long __folio_index;
 };
 
 /* since 6.18 page->flags is memdesc_flags_t { unsigned long f; } */

@@ -198,11 +198,16 @@ static void truth_read_maps(void)
 	for (char *line = truth->maps; *line; line = strchr(line, '\n') + 1) {
 		struct truth_vma *v = &truth->vmas[truth->nr_vmas];
 		unsigned long start, end, ino;
+		const char *name;
 		char perms[8];
 
 		if (sscanf(line, "%lx-%lx %7s %*s %*s %lu", &start, &end, perms, &ino) != 4)
 			truth_die("/proc/self/maps");
 		if (perms[3] != 'p' || !strncmp(strchr(line, '\n') - 6, "[vdso]", 6))
+			continue;
+		/* hugetlb is counted beside everything */
+		name = strstr(line, "/anon_hugepage");
+		if (name && name < strchr(line, '\n'))
 			continue;
 		*v = (struct truth_vma){ start, end, perms[2] == 'x', ino != 0 };
 		if (++truth->nr_vmas == TRUTH_VMAS)
@@ -420,7 +425,7 @@ static void *truth_end(int i)
 	return p;
 }
 
-static char *truth_at(int i)
+static __attribute__((unused)) char *truth_at(int i)
 {
 	return (char *)(uintptr_t)truth->blocks[i].addr;
 }
