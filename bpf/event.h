@@ -54,6 +54,13 @@ enum mp_ev_type {
 	MP_EV_WITNESS_PAGES = 42, /* part of it: struct mp_ev_pages */
 	MP_EV_HEAP = 43,          /* how much of a process's glibc heap is understood */
 	MP_EV_CGROUP = 44,        /* the memory cgroup whose limit the process meets first */
+
+	/* the heap as it stands, read by the X-ray: heap.h */
+	MP_EV_XRAY = 48,       /* an X-ray begins, or is done */
+	MP_EV_ARENA = 49,      /* an arena of glibc's malloc */
+	MP_EV_PART = 50,       /* a contiguous part of it begins, or is done */
+	MP_EV_PART_PAGES = 51, /* some of that part's pages */
+	MP_EV_CHUNKS = 52,     /* some of its chunks */
 };
 
 /* Every event begins with this. @tgid is the owner of the address space the event is about. */
@@ -559,5 +566,7 @@ struct mp_ev_witness {
 _Static_assert(sizeof(struct mp_ev_witness) == 40, "wire format");
 
 #include "retention.h"
+
+#include "heap.h"
 
 #endif /* MALLOCPATH_EVENT_H */

@@ -194,6 +194,49 @@ static void lengths_must_fit(void **state)
 	assert_int_equal(mp_decode(&ev, sizeof(ev)), -EBADMSG);
 }
 
+static int64_t chunk(uint64_t addr, uint64_t entry, uint32_t nr)
+{
+	union test_event ev;
+
+	test_event(&ev, MP_EV_CHUNKS);
+	ev.chunks.addr = addr;
+	ev.chunks.nr = nr;
+	ev.chunks.entries[0] = entry;
+	return mp_decode(&ev, sizeof(ev));
+}
+
+static void heaps_must_hold(void **state)
+{
+	const uint64_t live = (uint64_t)MP_CHUNK_LIVE << MP_CHUNK_SHIFT, end = 1ULL << 57;
+	union test_event ev;
+
+	(void)state;
+	assert_int_equal(chunk(end - 32, live | 32, 1), 48);
+	assert_int_equal(chunk(end - 32, live | 33, 1), -EBADMSG);
+	assert_int_equal(chunk(end + 8, live, 1), -EBADMSG);
+	assert_int_equal(chunk(0, live | 32, 2), -EBADMSG);
+	assert_int_equal(chunk(0, 32, 1), -EBADMSG);
+	assert_int_equal(chunk(0, (uint64_t)MP_CHUNK_STATES << MP_CHUNK_SHIFT, 1), -EBADMSG);
+	test_event(&ev, MP_EV_PART);
+	ev.part.start = ev.part.end + 1;
+	assert_int_equal(mp_decode(&ev, sizeof(ev)), -EBADMSG);
+	test_event(&ev, MP_EV_PART);
+	ev.part.how = MP_HEAP_END_MAX;
+	assert_int_equal(mp_decode(&ev, sizeof(ev)), -EBADMSG);
+	test_event(&ev, MP_EV_PART);
+	ev.part.kind = MP_HEAP_MMAPPED + 1;
+	assert_int_equal(mp_decode(&ev, sizeof(ev)), -EBADMSG);
+	test_event(&ev, MP_EV_PART_PAGES);
+	ev.part_pages.state = MP_HEAP_PAGE_MAX;
+	assert_int_equal(mp_decode(&ev, sizeof(ev)), -EBADMSG);
+	test_event(&ev, MP_EV_PART_PAGES);
+	ev.part_pages.nr = end;
+	assert_int_equal(mp_decode(&ev, sizeof(ev)), -EBADMSG);
+	test_event(&ev, MP_EV_PART_PAGES);
+	ev.part_pages.addr = 8;
+	assert_int_equal(mp_decode(&ev, sizeof(ev)), -EBADMSG);
+}
+
 /* A traced program may hand out any address: that must not end the trace. */
 static void what_a_target_chooses_is_not_judged(void **state)
 {
@@ -217,6 +260,7 @@ int main(void)
 		cmocka_unit_test(pages_entries),
 		cmocka_unit_test(strings_must_end),
 		cmocka_unit_test(lengths_must_fit),
+		cmocka_unit_test(heaps_must_hold),
 		cmocka_unit_test(what_a_target_chooses_is_not_judged),
 	};
 

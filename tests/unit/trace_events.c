@@ -17,6 +17,9 @@ static const struct {
 	{ MP_EV_WITNESS, 40 }, { MP_EV_WITNESS_PAGES, 64 }, { MP_EV_STACK, 96 },
 	{ MP_EV_HEAP, 64 },    { MP_EV_THRESHOLD, 80 },     { MP_EV_OOM, 72 },
 	{ MP_EV_CGROUP, 88 },  { MP_EV_NEW_HEAP, 56 },
+	{ MP_EV_HEAP, 64 },    { MP_EV_THRESHOLD, 80 },     { MP_EV_XRAY, 96 },
+	{ MP_EV_ARENA, 64 },   { MP_EV_PART, 56 },          { MP_EV_PART_PAGES, 48 },
+	{ MP_EV_CHUNKS, 48 },
 };
 
 int test_event_nr(void)
@@ -67,5 +70,14 @@ void test_event(union test_event *ev, int type)
 	} else if (type == MP_EV_ALLOCATOR) {
 		ev->allocator.build_id_len = 20;
 		strcpy(ev->allocator.object, "/libc");
+	} else if (type == MP_EV_PART) {
+		ev->part.end = 0x1000;
+		ev->part.kind = MP_HEAP_MAIN;
+	} else if (type == MP_EV_PART_PAGES) {
+		ev->part_pages.nr = 1;
+		ev->part_pages.state = MP_HEAP_PRESENT;
+	} else if (type == MP_EV_CHUNKS) {
+		ev->chunks.nr = 1;
+		ev->chunks.entries[0] = 32 | (__u64)MP_CHUNK_LIVE << MP_CHUNK_SHIFT;
 	}
 }

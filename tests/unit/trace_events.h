@@ -23,6 +23,9 @@ union test_event {
 	struct mp_ev_heap heap;
 	struct mp_ev_cgroup cgroup;
 	struct mp_ev_probe probe;
+	struct mp_ev_part part;
+	struct mp_ev_part_pages part_pages;
+	struct mp_ev_chunks chunks;
 	unsigned char bytes[TEST_EVENT_MAX];
 	__u64 words[TEST_EVENT_MAX / 8];
 };

@@ -44,6 +44,11 @@ static const uint16_t sizes[] = {
 	[MP_EV_NEW_HEAP] = sizeof(struct mp_ev_new_heap),
 	[MP_EV_OOM] = sizeof(struct mp_ev_exit),
 	[MP_EV_CGROUP] = sizeof(struct mp_ev_cgroup),
+	[MP_EV_XRAY] = sizeof(struct mp_ev_xray),
+	[MP_EV_ARENA] = sizeof(struct mp_ev_arena),
+	[MP_EV_PART] = sizeof(struct mp_ev_part),
+	[MP_EV_PART_PAGES] = sizeof(struct mp_ev_part_pages),
+	[MP_EV_CHUNKS] = sizeof(struct mp_ev_chunks),
 };
 
 static bool terminated(const char *s, size_t room)
@@ -87,6 +92,36 @@ static bool stack_holds(const struct mp_ev_stack *ev)
 	return ev->id && ev->nr <= MP_STACK_CHUNK && ev->end < MP_STACK_END_MAX;
 }
 
+static bool heap_holds(const struct mp_ev_part *ev)
+{
+	return ev->start <= ev->end && ev->end <= ADDR_END && ev->how < MP_HEAP_END_MAX &&
+	       ev->kind >= MP_HEAP_MAIN && ev->kind <= MP_HEAP_MMAPPED;
+}
+
+static bool heap_pages_hold(const struct mp_ev_part_pages *ev)
+{
+	return !(ev->addr & ~MP_PAGE_MASK) && ev->addr <= ADDR_END &&
+	       ev->nr <= (ADDR_END - ev->addr) / MP_PAGE_SIZE && ev->state &&
+	       ev->state < MP_HEAP_PAGE_MAX;
+}
+
+static bool chunks_hold(const struct mp_ev_chunks *ev)
+{
+	uint64_t end = ev->addr;
+
+	if (ev->addr > ADDR_END || ev->nr > (ev->h.size - sizeof(*ev)) / sizeof(ev->entries[0]))
+		return false;
+	for (uint32_t i = 0; i < ev->nr; i++) {
+		uint64_t state = ev->entries[i] >> MP_CHUNK_SHIFT;
+
+		if (!state || state >= MP_CHUNK_STATES ||
+		    MP_CHUNK_BYTES(ev->entries[i]) > ADDR_END - end)
+			return false;
+		end += MP_CHUNK_BYTES(ev->entries[i]);
+	}
+	return true;
+}
+
 /* The event is all there and as long as its struct: do its lengths and strings fit in it? */
 static bool body_holds(const struct mp_ev *ev)
 {
@@ -120,6 +155,12 @@ static bool body_holds(const struct mp_ev *ev)
 	case MP_EV_CGROUP:
 		return terminated(((const struct mp_ev_cgroup *)ev)->path,
 				  ev->size - sizeof(struct mp_ev_cgroup));
+	case MP_EV_PART:
+		return heap_holds((const struct mp_ev_part *)ev);
+	case MP_EV_PART_PAGES:
+		return heap_pages_hold((const struct mp_ev_part_pages *)ev);
+	case MP_EV_CHUNKS:
+		return chunks_hold((const struct mp_ev_chunks *)ev);
 	case MP_EV_PROBE:
 		return terminated(((const struct mp_ev_probe *)ev)->symbol,
 				  sizeof(((const struct mp_ev_probe *)ev)->symbol));
