@@ -453,8 +453,8 @@ int mp_pagemap_self(const void *addr, uint64_t *pfn)
 	return 0;
 }
 
-/* The machine has one zero page: that of any memory read before it was written. */
-static int find_zero_pfn(uint64_t *pfn)
+/* That of any memory read before it was written. */
+int mp_pagemap_zero_pfn(uint64_t *pfn)
 {
 	size_t len = MP_PAGE_SIZE;
 	volatile char *page = mmap(NULL, len, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -508,7 +508,7 @@ static int fail(pid_t pid, int error, struct mp_err *err)
 static int open_reader(struct reader *r)
 {
 	char path[64];
-	int ret = find_zero_pfn(&r->zero_pfn);
+	int ret = mp_pagemap_zero_pfn(&r->zero_pfn);
 
 	if (ret)
 		return ret == -ENOENT ? -EIO : ret;

@@ -24,6 +24,8 @@ int mp_pagemap_read(pid_t pid, enum mp_source source, const uint64_t *tool, size
 
 /* PFN of our own present page at @addr. 0, -ENOENT (not present), -EPERM (not shown), -errno. */
 int mp_pagemap_self(const void *addr, uint64_t *pfn);
+/* PFN of the machine's zero page. 0 or -errno as above. */
+int mp_pagemap_zero_pfn(uint64_t *pfn);
 
 /* For tests: 0 forbids the PAGEMAP_SCAN ioctl, so that plain reads do all. Returns what it was. */
 int mp_pagemap_use_scan(int use);

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Copying the heap of a process. Nothing of it is changed: only pages that are in memory are read,
+ * as reading others would bring them there. It runs on meanwhile, unless it is frozen.
+ */
+#ifndef MP_COLLECT_HEAP_READ_H
+#define MP_COLLECT_HEAP_READ_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "collect/heap_arenas.h"
+
+/* ---- heap_pages.c */
+
+/* Fills @spans and @runs of @image. 0 or -errno with @err. */
+int mp_heap_read_pages(pid_t pid, struct mp_heap_image *image, struct mp_err *err);
+/* For tests: 0 forbids the PAGEMAP_SCAN ioctl. Returns what it was. */
+int mp_heap_use_scan(int use);
+
+/* ---- heap_memory.c */
+
+struct mp_heap_memory { /* a process's memory, as far as it is there */
+	pid_t pid;
+	int pagemap;
+};
+
+/* 0 or -errno */
+int mp_heap_memory__open(struct mp_heap_memory *m, pid_t pid);
+void mp_heap_memory__close(struct mp_heap_memory *m);
+/* As mp_heap_read_fn, for few bytes. -ENODATA: not there. */
+int mp_heap_memory__read(const void *memory, uint64_t addr, void *to, size_t len);
+
+struct mp_heap_piece { /* memory to be copied, at most MP_HEAP_PIECE bytes */
+	uint64_t addr, len;
+	void *to;
+	uint64_t got; /* bytes that could be */
+};
+#define MP_HEAP_PIECE (128U << 10)
+
+/* Copies all of them, by several threads. */
+void mp_heap_memory__copy(const struct mp_heap_memory *m, struct mp_heap_piece *list, size_t nr);
+
+/* ---- heap_threads.c */
+
+/* Fills @threads of @image; those that are not found set MP_XRAY_TCACHES. 0 or -errno. */
+int mp_heap_read_threads(const struct mp_heap_memory *m, struct mp_heap_image *image);
+
+/* ---- heap_heads.c */
+
+/* Fills @heads of @image from memory that is of none of @arenas' parts. 0 or -ENOMEM. */
+int mp_heap_read_heads(const struct mp_heap_memory *m, struct mp_heap_image *image,
+		       const struct mp_heap_arenas *arenas);
+
+/* ---- heap_freeze.c */
+
+struct mp_freeze;
+/*
+ * Stops every thread of @pid with ptrace, as no signal does: system calls that sleep go on after it,
+ * but for those that signal(7) lists as ending with EINTR at a stop. The kernel lets it go when we
+ * die. NULL with @err.
+ */
+struct mp_freeze *mp_freeze__begin(pid_t pid, struct mp_err *err);
+/* Lets it go on. NULL is fine. */
+void mp_freeze__end(struct mp_freeze *f);
+
+/* ---- heap_copy.c */
+
+struct mp_heap_buffers; /* memory for copies, kept from one try to the next */
+struct mp_heap_buffers *mp_heap_buffers__new(void);
+void mp_heap_buffers__free(struct mp_heap_buffers *b);
+/* Makes room for what the process's heap is now, so that copying does not wait for it. */
+int mp_heap_buffers__prepare(struct mp_heap_buffers *b, pid_t pid, const struct mp_glibc *glibc,
+			     struct mp_err *err);
+/*
+ * Fills *@image. At most @limit bytes are copied, then MP_XRAY_TOO_LARGE is set. Its copies are in
+ * @b: free the image first. 0 or -errno with @err.
+ */
+int mp_heap_copy(struct mp_heap_buffers *b, pid_t pid, const struct mp_glibc *glibc, uint64_t limit,
+		 struct mp_heap_image *image, struct mp_err *err);
+
+#endif
