@@ -10,7 +10,7 @@
 const struct mp_command mp_commands[] = {
 	{ "trace", "-p PID[,PID]\n-- CMD ARG...",
 	  "Which line of a program owns each physical page, and how did it get it?\v"
-	  "Commands: record, report, doctor, vmas; each has its own --help.\n"
+	  "Commands: record, report, doctor, vmas, xray; each has its own --help.\n"
 	  "  mallocpath -p 4242                 trace a running process until Ctrl-C, then report\n"
 	  "  mallocpath -f -- gcc -O2 -c x.c    trace a command and its children\n"
 	  "  mallocpath record -o t.mpt -p 4242 keep the events\n"
@@ -28,6 +28,11 @@ const struct mp_command mp_commands[] = {
 	  "The kernel module's numbers, mapping by mapping: what is mapped, which faults there were. "
 	  "With -d faults are counted for so long; nothing is traced, and BPF is not used.",
 	  true, true, false, mp_cmd_vmas },
+	{ "xray", "-p PID[,PID]",
+	  "The heap of a process as it stands: what each byte of it is, which pages are there, and "
+	  "what keeps them. Nothing is traced, and BPF is not used; no root for processes of one's "
+	  "own.",
+	  true, true, false, mp_cmd_xray },
 	{ NULL, NULL, NULL, false, false, false, NULL },
 };
 

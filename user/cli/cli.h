@@ -23,6 +23,7 @@ struct mp_options {
 	const char *out;  /* -o */
 	double seconds;   /* -d; 0: no limit */
 	bool follow, strict, no_alloc_probes;
+	bool freeze; /* xray */
 	int quiet, verbose;
 	uint32_t ring_bytes;
 	uint32_t row; /* enum mp_row, 0: auto */
@@ -52,6 +53,7 @@ int mp_cmd_record(struct mp_options *o);
 int mp_cmd_report(struct mp_options *o);
 int mp_cmd_doctor(struct mp_options *o);
 int mp_cmd_vmas(struct mp_options *o);
+int mp_cmd_xray(struct mp_options *o);
 
 /* Parses @argv for @cmd (argp; exits 2 on a mistake, 0 after --help). */
 void mp_options_parse(const struct mp_command *cmd, int argc, char **argv, struct mp_options *o);

@@ -29,6 +29,7 @@ enum {
 	OPT_DEBUG_DIR,
 	OPT_STACKS,
 	OPT_SKIP,
+	OPT_FREEZE,
 };
 
 static const struct argp_option target_options[] = {
@@ -40,6 +41,9 @@ static const struct argp_option target_options[] = {
 	{ "fault-source", OPT_SOURCE, "ROW", 0,
 	  "how faults are seen: auto, fentry, kprobe, tracepoint", 1 },
 	{ "ring-size", OPT_RING, "BYTES", 0, "event buffer, a power of two (default 32M)", 1 },
+	{ "freeze", OPT_FREEZE, NULL, 0,
+	  "xray: stop the process (with ptrace) while its heap is copied; see the manual for EINTR",
+	  1 },
 	{ "strict", OPT_STRICT, NULL, 0, "exit with 4 if events were lost", 1 },
 	{}
 };
@@ -57,7 +61,7 @@ static const struct argp_option view_options[] = {
 	  2 },
 	{ "site", OPT_SITE, "ID", 0, "tree: the site with this id (see --view json)", 2 },
 	{ "bytes", OPT_BYTES, NULL, 0, "plain numbers, no units", 2 },
-	{ "pages", OPT_PAGES, NULL, 0, "json: one row a page", 2 },
+	{ "pages", OPT_PAGES, NULL, 0, "json: one row a page; xray: a map of the pages", 2 },
 	{ "blocks", OPT_BLOCKS, NULL, 0, "json: one row a block", 2 },
 	{ "fail-if", OPT_FAIL_IF, "CONDITION", 0,
 	  "exit with 1 if it holds, e.g. 'site_coverage<0.9'; can be repeated", 2 },
@@ -235,6 +239,9 @@ static error_t parse(int key, char *arg, struct argp_state *st)
 		return 0;
 	case OPT_STRICT:
 		o->strict = true;
+		return 0;
+	case OPT_FREEZE:
+		o->freeze = true;
 		return 0;
 	case OPT_RING:
 		o->ring_bytes = parse_ring(st, arg);
