@@ -246,15 +246,35 @@ static uint64_t cookie_of(const struct mp_probes *p, uint16_t index, const struc
 			 pl->offset & (MP_PAGE_SIZE - 1));
 }
 
-/* Returns first, entries after: an entry without its return would be counted as lost. */
+static void add_to_batch(struct mp_probes *p, struct attached *a, const struct mp_provider *v,
+			 const struct mp_attach *at, struct batch *b)
+{
+	int index = place_index(p, a->object, at);
+
+	if (index < 0)
+		return;
+	b->offsets[b->nr] = at->offset;
+	b->cookies[b->nr++] = cookie_of(p, index, v);
+}
+
+static bool ends_blocks(const struct mp_attach *at)
+{
+	return at->fn == MP_FN_REALLOC || at->fn == MP_FN_REALLOCARRAY;
+}
+
+/*
+ * A process that runs on allocates in between. What ends blocks is probed before what begins them, or
+ * a block would be known whose end was not seen. Returns before entries: an entry without its return
+ * would be counted as lost.
+ */
 static int attach_object(struct mp_probes *p, struct attached *a, const struct mp_providers *all,
 			 size_t which)
 {
 	const struct mp_provider *v = &all->list[which];
-	struct bpf_program *progs[] = { p->k->skel->progs.mp_alloc_both,
+	struct bpf_program *progs[] = { p->k->skel->progs.mp_free_ent,
+					p->k->skel->progs.mp_alloc_both,
 					p->k->skel->progs.mp_alloc_ret,
 					p->k->skel->progs.mp_alloc_ent,
-					p->k->skel->progs.mp_free_ent,
 					p->k->skel->progs.mp_map_ent };
 	struct batch *b = calloc(1, sizeof(*b));
 	int rc = b ? 0 : -ENOMEM;
@@ -266,17 +286,12 @@ static int attach_object(struct mp_probes *p, struct attached *a, const struct m
 		b->nr = 0;
 		if (bpf_program__fd(b->prog) < 0)
 			continue; /* this kernel has it done by others of these */
-		for (size_t j = 0; j < all->nr_probes; j++) {
-			const struct mp_attach *at = &all->probes[j];
-			int index;
+		for (size_t j = 0; j < 2 * all->nr_probes; j++) {
+			const struct mp_attach *at = &all->probes[j % all->nr_probes];
 
-			if (at->provider != which || !wants(p, progs[i], at->fn))
-				continue;
-			index = place_index(p, a->object, at);
-			if (index < 0)
-				continue;
-			b->offsets[b->nr] = at->offset;
-			b->cookies[b->nr++] = cookie_of(p, index, v);
+			if (at->provider == which && wants(p, progs[i], at->fn) &&
+			    ends_blocks(at) == (j < all->nr_probes))
+				add_to_batch(p, a, v, at, b);
 		}
 		rc = attach_batch(p, a, b, v->open_path);
 	}
