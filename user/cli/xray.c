@@ -6,6 +6,7 @@
 
 #include "cli/run.h"
 #include "collect/heap.h"
+#include "collect/target.h"
 #include "view/xray.h"
 
 static int check(const struct mp_options *o, struct mp_err *err)
@@ -32,7 +33,15 @@ static int take(const struct mp_options *o, pid_t pid, struct mp_xray **x, struc
 	int rc;
 
 	*x = mp_xray__new(want);
-	rc = *x ? mp_heap_xray(pid, &how, apply, *x, err) : -ENOMEM;
+	rc = *x ? mp_target_readable(pid, err) : -ENOMEM;
+	if (rc && rc != -ENOMEM)
+		return rc;
+	if (!rc)
+		rc = mp_target_proc(pid, false, apply, *x);
+	if (rc && rc != -ENOMEM)
+		return mp_target_ended(pid, err);
+	if (!rc)
+		rc = mp_heap_xray(pid, &how, apply, *x, err);
 	return rc == -ENOMEM ? mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory") : rc;
 }
 

@@ -275,8 +275,10 @@ int mp_glibc_find_in(pid_t pid, const struct mp_providers *providers, struct mp_
 	       (providers->list[i].kind != MP_ALLOC_GLIBC || !providers->list[i].allocates))
 		i++;
 	if (i == providers->nr)
-		return mp_fail(err, MP_EXIT_FAILED, ENOENT, "process %d: its malloc is not glibc's",
-			       pid);
+		return mp_fail(
+			err, MP_EXIT_FAILED, ENOENT,
+			"process %d: its malloc is %s, not glibc's; only glibc's heap can be read",
+			pid, providers->nr ? providers->list[0].object : "none that is known");
 	ret = read_provider(providers, i, &file, err);
 	if (ret)
 		return ret;

@@ -8,7 +8,6 @@
 
 #include "collect/heap_read.h"
 #include "collect/heap_walk.h"
-#include "collect/target.h"
 
 #define TRIES    5
 #define PAUSE_US 2000 /* between two copies of a process that was in the middle of a change */
@@ -30,7 +29,7 @@ static uint64_t memory_limit(void)
 
 struct xray {
 	pid_t pid;
-	const struct mp_heap_options *o;
+	struct mp_heap_options o;
 	struct mp_glibc glibc;
 	struct mp_heap_buffers *buffers;
 	struct mp_heap_image image;
@@ -42,14 +41,14 @@ static int copy(struct xray *x, uint64_t limit, struct mp_err *err)
 	struct mp_freeze *freeze = NULL;
 	int ret;
 
-	if (x->o->freeze) {
+	if (x->o.freeze) {
 		freeze = mp_freeze__begin(x->pid, err);
 		if (!freeze)
 			return -EPERM;
 	}
 	ret = mp_heap_copy(x->buffers, x->pid, &x->glibc, limit, &x->image, err);
 	mp_freeze__end(freeze);
-	if (!ret && x->o->freeze)
+	if (!ret && x->o.freeze)
 		x->image.flags |= MP_XRAY_FROZEN;
 	return ret;
 }
@@ -66,15 +65,19 @@ static bool holds_together(const struct mp_heap_result *r)
 
 static int copy_until_it_holds(struct xray *x, struct mp_ev h, struct mp_err *err)
 {
-	uint64_t limit = x->o->limit_bytes ? x->o->limit_bytes : memory_limit();
+	uint64_t limit = memory_limit();
 	struct mp_heap_result result;
 	int ret = 0;
 
-	for (uint32_t n = 1; !ret && n <= TRIES; n++) {
+	if (x->o.limit_bytes && x->o.limit_bytes < limit)
+		limit = x->o.limit_bytes;
+	for (uint32_t n = 1; !ret && n <= (x->o.tries ? x->o.tries : TRIES); n++) {
 		mp_heap_image__clear(&x->image);
 		if (n > 1)
 			usleep(PAUSE_US * n);
 		ret = mp_heap_buffers__prepare(x->buffers, x->pid, &x->glibc, err);
+		if (!ret && x->o.before)
+			x->o.before(x->o.ctx);
 		if (!ret)
 			ret = copy(x, limit, err);
 		if (ret)
@@ -92,21 +95,19 @@ static int copy_until_it_holds(struct xray *x, struct mp_ev h, struct mp_err *er
 int mp_heap_xray(pid_t pid, const struct mp_heap_options *o, mp_emit_fn emit, void *ctx,
 		 struct mp_err *err)
 {
-	struct mp_ev h = { .ts_ns = mp_mono_ns(), .tgid = (uint32_t)pid };
-	struct xray x = { .pid = pid, .o = o };
+	struct mp_ev h = { .tgid = (uint32_t)pid };
+	struct xray x = { .pid = pid, .o = o ? *o : (struct mp_heap_options){ 0 } };
 	struct mp_heap_result result;
 	int ret = mp_glibc_find(pid, &x.glibc, err);
 
 	if (ret)
 		return ret;
-	ret = mp_target_proc(pid, false, emit, ctx);
-	if (ret)
-		return ret < 0 ? mp_target_ended(pid, err) : ret;
 	x.buffers = mp_heap_buffers__new();
 	if (!x.buffers)
 		return mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory");
 	ret = copy_until_it_holds(&x, h, err);
 	if (!ret) {
+		h.ts_ns = x.image.begin_ns;
 		ret = mp_heap_walk(&x.image, h, emit, ctx, &result);
 		if (ret == -ENOMEM)
 			mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory");

@@ -11,14 +11,18 @@
 
 struct mp_heap_options {
 	bool freeze;          /* stop the process while its memory is copied */
-	uint64_t limit_bytes; /* most that is copied; 0: three quarters of what is available */
+	uint64_t limit_bytes; /* most that is copied; 0, or more: three quarters of what is available */
+	uint32_t tries;       /* 0: five */
+	void (*before)(void *ctx); /* called before each copy; may be NULL */
+	void *ctx;
 };
 
 /*
- * Emits MP_EV_PROC, then MP_EV_XRAY with what belongs to it. A copy that does not hold together, of a
- * process that runs on, is made anew a few times; what is broken in the last one is told as broken.
- * 0, -errno with @err, or what @emit returned. -ENOENT: its malloc is not glibc's; -EBADMSG: it is,
- * but its heap was not found.
+ * @o may be NULL: none of these. Emits MP_EV_XRAY with what belongs to it, all at the time copying
+ * began. A copy that does not hold together, of a process that runs on, is made anew a few times;
+ * what is broken in the last one is told as broken.
+ * 0, -errno with @err (may be NULL), or what @emit returned. -ENOENT: its malloc is not glibc's;
+ * -EBADMSG: it is, but its heap was not found.
  */
 int mp_heap_xray(pid_t pid, const struct mp_heap_options *o, mp_emit_fn emit, void *ctx,
 		 struct mp_err *err);

@@ -2,7 +2,9 @@
 /*
  * Sixteen bytes wherever the head of a chunk that is a mapping of its own could be: where a page
  * begins, where one ends (what memalign moved to a page's beginning), and within the first page at
- * every smaller alignment. Which of them hold is found out by heap_mapped.c.
+ * every smaller alignment. Which of them hold is found out by heap_mapped.c. What lies inside of a
+ * mapping that one of them tells of is passed over, but for the places where memalign can have moved
+ * the head to: a buffer of gigabytes is looked at once.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -10,9 +12,11 @@
 #include <unistd.h>
 
 #include "collect/heap_read.h"
+#include "collect/heap_walk.h"
 
 #define IS_MMAPPED 2U
-#define BATCH      512 /* pages one call looks at */
+#define CHUNK_HEAD 16U
+#define BATCH      32 /* pages one call looks at */
 #define HEADS_MAX  (1U << 22)
 
 struct words {
@@ -25,6 +29,8 @@ struct looker {
 	struct words words[2 * BATCH]; /* of each page the first and the last */
 	uint64_t pages[BATCH];
 	size_t nr;
+	uint64_t until; /* a mapping that ends above it would be another's too */
+	uint64_t past;  /* pages below it are inside of a mapping that was found */
 	int ret;
 };
 
@@ -43,6 +49,40 @@ static void add_head(struct looker *l, uint64_t addr, const struct words *w)
 					   sizeof(head));
 }
 
+/* memalign moved it to the first multiple of what was asked for, or the second if that was too near. */
+static void look_further(struct looker *l, const struct mp_heap_mapped *m)
+{
+	for (uint64_t align = MP_PAGE_SIZE; align < m->end - m->start; align *= 2) {
+		uint64_t at = (m->start + CHUNK_HEAD + align - 1) & ~(align - 1);
+
+		for (int n = 0; n < 2 && at < m->end; n++, at += align) {
+			struct words w;
+
+			if (!mp_heap_memory__read(l->m, at - CHUNK_HEAD, &w, sizeof(w)))
+				add_head(l, at - CHUNK_HEAD, &w);
+		}
+	}
+}
+
+/* The two places of a page. */
+static void look_at(struct looker *l, uint64_t page, const struct words *first,
+		    const struct words *last)
+{
+	struct mp_heap_head head = { page, first->prev_size, first->size };
+	struct mp_heap_mapped m;
+
+	if (page < l->past)
+		return;
+	add_head(l, page, first);
+	if (may_be_head(first) && mp_heap_head_holds(l->image, &head, &m) && m.start == page &&
+	    m.end <= l->until) {
+		l->past = m.end;
+		look_further(l, &m);
+	} else {
+		add_head(l, page + MP_PAGE_SIZE - CHUNK_HEAD, last);
+	}
+}
+
 /* The page begins with a head, so memalign may have moved it on within the page. */
 static void look_inside(struct looker *l, uint64_t page)
 {
@@ -56,35 +96,61 @@ static void look_inside(struct looker *l, uint64_t page)
 		add_head(l, page + 48, &words[3]);
 }
 
-static void look(struct looker *l)
+static uint64_t place_of(const struct looker *l, size_t i)
+{
+	return l->pages[i / 2] + (i % 2 ? MP_PAGE_SIZE - CHUNK_HEAD : 0);
+}
+
+/* What cannot be read stays zeros: no head. */
+static void read_slowly(struct looker *l)
+{
+	for (size_t i = 0; i < 2 * l->nr; i++)
+		if (mp_heap_memory__read(l->m, place_of(l, i), &l->words[i], CHUNK_HEAD))
+			l->words[i] = (struct words){ 0 };
+}
+
+static void read_fast(struct looker *l)
 {
 	struct iovec local[2 * BATCH], remote[2 * BATCH];
 	size_t done = 0, n = 2 * l->nr;
 	ssize_t got;
 
 	for (size_t i = 0; i < n; i++) {
-		uint64_t addr = l->pages[i / 2] + (i % 2 ? MP_PAGE_SIZE - 16 : 0);
-
-		local[i] = (struct iovec){ &l->words[i], 16 };
-		remote[i] = (struct iovec){ (void *)(uintptr_t)addr, 16 };
+		l->words[i] = (struct words){ 0 };
+		local[i] = (struct iovec){ &l->words[i], CHUNK_HEAD };
+		remote[i] = (struct iovec){ (void *)(uintptr_t)place_of(l, i), CHUNK_HEAD };
 	}
 	while (done < n) {
 		got = process_vm_readv(l->m->pid, local + done, n - done, remote + done, n - done,
 				       0);
-		for (ssize_t k = 0; k < got / 16; k++, done++)
-			add_head(l, (uint64_t)(uintptr_t)remote[done].iov_base, &l->words[done]);
-		done += got < 0 || done < n; /* the one that could not be read */
+		done += got > 0 ? (size_t)got / CHUNK_HEAD : 0;
+		done += done < n; /* the one that could not be read */
 	}
+}
+
+static void look(struct looker *l)
+{
+	if (mp_heap_memory__kind(l->m, l->pages[0], l->nr) == MP_HEAP_EXCLUSIVE)
+		read_fast(l);
+	else
+		read_slowly(l);
+	for (size_t i = 0; i < l->nr; i++)
+		look_at(l, l->pages[i], &l->words[2 * i], &l->words[2 * i + 1]);
 	l->nr = 0;
 }
 
+/* Pages of one batch follow each other. */
 static void look_at_run(struct looker *l, uint64_t start, uint64_t end)
 {
 	for (; start < end && !l->ret; start += MP_PAGE_SIZE) {
+		if (!l->nr && start < l->past)
+			start = l->past < end ? l->past : end - MP_PAGE_SIZE;
 		l->pages[l->nr++] = start;
 		if (l->nr == BATCH)
 			look(l);
 	}
+	if (l->nr)
+		look(l);
 }
 
 /* Present memory that is of no arena. */
@@ -103,16 +169,24 @@ static void look_around(struct looker *l, const struct mp_heap_span *taken, size
 
 			while (t < nr && taken[t].end <= at)
 				t++;
-			if (t < nr && taken[t].start < until)
-				until = taken[t].start > at ? taken[t].start & MP_PAGE_MASK : at;
+			l->until = t < nr ? taken[t].start & MP_PAGE_MASK : UINT64_MAX;
+			if (l->until < until)
+				until = l->until > at ? l->until : at;
 			look_at_run(l, at, until);
 			at = until;
-			if (t < nr && at >= (taken[t].start & MP_PAGE_MASK) && at < run->end)
+			if (t < nr && at >= l->until && at < run->end)
 				at = (taken[t].end + MP_PAGE_SIZE - 1) & MP_PAGE_MASK;
 		}
 	}
-	if (l->nr)
-		look(l);
+}
+
+/* If malloc counts none there is nothing to look for. */
+static bool has_mapped(const struct mp_heap_memory *m, const struct mp_glibc *glibc)
+{
+	uint32_t nr;
+
+	return glibc->at.mp_n_mmaps == MP_GLIBC_NONE ||
+	       mp_heap_memory__read(m, glibc->mp + glibc->at.mp_n_mmaps, &nr, sizeof(nr)) || nr;
 }
 
 int mp_heap_read_heads(const struct mp_heap_memory *m, struct mp_heap_image *image,
@@ -126,7 +200,8 @@ int mp_heap_read_heads(const struct mp_heap_memory *m, struct mp_heap_image *ima
 	if (!ret) {
 		l->m = m;
 		l->image = image;
-		look_around(l, taken, arenas->nr_parts);
+		if (has_mapped(m, &image->glibc))
+			look_around(l, taken, arenas->nr_parts);
 		nr = image->nr_heads;
 		for (size_t i = 0; i < nr && !l->ret; i++)
 			if (!(image->heads[i].addr & ~MP_PAGE_MASK))

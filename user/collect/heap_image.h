@@ -42,6 +42,7 @@ struct mp_heap_thread {
 
 struct mp_heap_marks { /* chunks that were found in lists, and marked in the copies */
 	uint64_t nr;
+	uint64_t key;     /* what chunks of thread caches bear in their second word; 0: none seen */
 	uint32_t tcaches; /* threads' caches read */
 	uint32_t flags;   /* MP_XRAY_LISTS, MP_XRAY_TCACHES */
 };

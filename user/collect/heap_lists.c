@@ -14,7 +14,6 @@ struct marker {
 	struct mp_heap_image *image;
 	struct mp_heap_marks *out;
 	struct mp_heap_copy *copy; /* where the last chunk was */
-	uint64_t key;              /* what cached chunks bear in their second word; 0: none seen */
 };
 
 /* The chunk's size field followed by the first two words it would hand out. */
@@ -65,10 +64,10 @@ static bool mark_bin(struct marker *m, uint64_t tcache, uint64_t mem, unsigned i
 		if (!field)
 			return false;
 		memcpy(&key, field + 16, sizeof(key));
-		if (!m->key)
-			m->key = key;
+		if (!m->out->key)
+			m->out->key = key;
 		/* until 2.33 the key was the cache's address, since then it is the process's */
-		if (!key || (key != m->key && key != tcache))
+		if (!key || (key != m->out->key && key != tcache))
 			return false;
 		mem = link_of(m, field, mem - CHUNK_HEAD);
 		if (!mark(m, field, least, most, MP_CHUNK_TCACHE))

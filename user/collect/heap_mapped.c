@@ -15,8 +15,8 @@
 #define IS_MMAPPED 2U
 #define HUGE_MARK  1ULL /* in the first word, where it tells of huge pages */
 
-static bool head_holds(const struct mp_heap_image *image, const struct mp_heap_head *head,
-		       struct mp_heap_mapped *out)
+bool mp_heap_head_holds(const struct mp_heap_image *image, const struct mp_heap_head *head,
+			struct mp_heap_mapped *out)
 {
 	uint64_t size = head->size & ~7ULL, before = head->prev_size & ~HUGE_MARK;
 	const struct mp_heap_span *span = mp_heap_image__span(image, head->addr);
@@ -128,7 +128,7 @@ int mp_heap_find_mapped(const struct mp_heap_image *image, const struct mp_heap_
 	if (!taken)
 		return -ENOMEM;
 	for (size_t i = 0; i < image->nr_heads; i++) {
-		if (!head_holds(image, &image->heads[i], &m))
+		if (!mp_heap_head_holds(image, &image->heads[i], &m))
 			continue;
 		if (mp_heap_image_add(list, nr, &m, sizeof(m))) {
 			free(*list);

@@ -20,14 +20,27 @@ int mp_heap_use_scan(int use);
 
 /* ---- heap_memory.c */
 
-struct mp_heap_memory { /* a process's memory, as far as it is there */
+/*
+ * A process's memory, as far as it is there. process_vm_readv pins pages, and before it does the kernel
+ * makes a copy for the process of one that may be shared with a child (FAULT_FLAG_UNSHARE, since 5.19;
+ * of pages of a huge one also long after the child has gone): that would change what is looked at, and
+ * take memory. So it is only asked for pages that pagemap shows to be mapped once, of a process that
+ * has never forked; the others are read through /proc/PID/mem, which takes about twice as long.
+ */
+struct mp_heap_memory {
 	pid_t pid;
-	int pagemap;
+	int pagemap, mem;
+	bool alone; /* it shares pages with none, nor has it ever */
 };
+
+enum mp_heap_pages_kind { MP_HEAP_NOT_THERE = 0, MP_HEAP_SHARED, MP_HEAP_EXCLUSIVE };
 
 /* 0 or -errno */
 int mp_heap_memory__open(struct mp_heap_memory *m, pid_t pid);
 void mp_heap_memory__close(struct mp_heap_memory *m);
+/* What is so of each of @nr pages from @addr on, at most MP_HEAP_PIECE bytes of them. */
+enum mp_heap_pages_kind mp_heap_memory__kind(const struct mp_heap_memory *m, uint64_t addr,
+					     size_t nr);
 /* As mp_heap_read_fn, for few bytes. -ENODATA: not there. */
 int mp_heap_memory__read(const void *memory, uint64_t addr, void *to, size_t len);
 

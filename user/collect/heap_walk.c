@@ -213,6 +213,32 @@ static bool is_end_mark(const struct part *p, uint64_t chunk, uint64_t head)
 	return word_at((struct part *)p, chunk + size + 8, &next) && next == PREV_INUSE;
 }
 
+/*
+ * Where the process ran on and a list broke, the chunks behind are told by what they hold: the key of
+ * thread caches, which is a random number, or the mangled address of a chunk of the same size. (Where
+ * links are not mangled the key is an address, and may be left over in a live block.)
+ */
+static enum mp_chunk_state told_by_content(struct walk *w, struct part *p, uint64_t chunk,
+					   uint64_t size)
+{
+	const struct mp_glibc_layout *at = &w->image->glibc.at;
+	const struct mp_heap_marks *marks = &w->image->marks;
+	uint64_t link, key, head;
+
+	if (!(marks->flags & MP_XRAY_LISTS) || !at->fd_mangled ||
+	    size > SMALLEST + 16ULL * at->tcache_bins || !word_at(p, chunk + 16, &link) ||
+	    !word_at(p, chunk + 24, &key))
+		return MP_CHUNK_LIVE;
+	if (marks->key && key == marks->key)
+		return MP_CHUNK_TCACHE;
+	link ^= (chunk + 16) >> 12;
+	if (at->fastbins == MP_GLIBC_NONE || size >= SMALLEST + 16ULL * MP_FASTBINS)
+		return MP_CHUNK_LIVE;
+	if (link % 16 || link < p->p->start || link >= p->p->end || !word_at(p, link + 8, &head))
+		return link ? MP_CHUNK_LIVE : MP_CHUNK_FASTBIN;
+	return (head & SIZE_MASK) == size ? MP_CHUNK_FASTBIN : MP_CHUNK_LIVE;
+}
+
 /* What a chunk is whose end is known: @next is the head after it. */
 static enum mp_chunk_state state_of(struct walk *w, struct part *p, uint64_t chunk, uint64_t head,
 				    uint64_t next)
@@ -224,7 +250,7 @@ static enum mp_chunk_state state_of(struct walk *w, struct part *p, uint64_t chu
 		return (enum mp_chunk_state)(mark < MP_CHUNK_STATES ? mark : MP_CHUNK_UNKNOWN);
 	}
 	if (next & PREV_INUSE)
-		return MP_CHUNK_LIVE;
+		return told_by_content(w, p, chunk, size);
 	if (!word_at(p, chunk + size, &foot) || foot != size) {
 		if (!p->broken) {
 			p->broken = chunk;

@@ -6,6 +6,8 @@
 #ifndef MP_COLLECT_HEAP_WALK_H
 #define MP_COLLECT_HEAP_WALK_H
 
+#include <stdbool.h>
+
 #include "collect/emit.h"
 #include "collect/heap_arenas.h"
 
@@ -20,6 +22,10 @@ struct mp_heap_mapped { /* a chunk that is a mapping of its own */
 	uint64_t start, end;
 	uint64_t chunk; /* its head; past @start where it was aligned */
 };
+
+/* Whether the mapping that @head tells of could be: *@out. */
+bool mp_heap_head_holds(const struct mp_heap_image *image, const struct mp_heap_head *head,
+			struct mp_heap_mapped *out);
 
 struct mp_heap_counted { /* what malloc says of these */
 	uint64_t nr, bytes;

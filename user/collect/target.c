@@ -255,6 +255,13 @@ static int check_kind(pid_t pid, struct mp_err *err)
 	return 0;
 }
 
+int mp_target_readable(pid_t pid, struct mp_err *err)
+{
+	int ret = check_kind(pid, err);
+
+	return ret ? ret : mp_target_exe(pid, err);
+}
+
 int mp_target_check(pid_t pid, struct mp_err *err)
 {
 	int ret;

@@ -18,6 +18,9 @@
  */
 int mp_target_check(pid_t pid, struct mp_err *err);
 
+/* The part of the check that needs no privilege: for what only reads /proc. */
+int mp_target_readable(pid_t pid, struct mp_err *err);
+
 /* The part of the check that needs no process: capabilities and PID namespace. Call it before a
  * command is launched. 0, or -EPERM with exit 3. */
 int mp_target_privilege(struct mp_err *err);

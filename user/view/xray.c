@@ -140,6 +140,10 @@ static void print_pins(const struct mp_xray_pages *p, const struct mp_view_opts 
 	for (int i = 0; i < MP_XRAY_PINS; i++) {
 		char label[32];
 
+		if (!p->pins[i]) {
+			below = mp_xray_pin_limits[i];
+			continue;
+		}
 		if (mp_xray_pin_limits[i] == MP_PAGE_SIZE)
 			snprintf(label, sizeof(label), "all");
 		else
