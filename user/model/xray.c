@@ -7,10 +7,6 @@
 
 #include "model/xray_inside.h"
 
-#define CHUNK_BYTES \
-	48U /* sizeof(struct malloc_chunk): malloc_trim leaves so much of a free chunk */
-#define MINSIZE 32U
-
 struct mp_xray *mp_xray__new(unsigned int want)
 {
 	struct mp_xray *x = calloc(1, sizeof(*x));
@@ -18,6 +14,12 @@ struct mp_xray *mp_xray__new(unsigned int want)
 	if (x)
 		x->want = want;
 	return x;
+}
+
+void mp_xray__watch(struct mp_xray *x, const struct mp_xray_ops *ops, void *ctx)
+{
+	x->ops = ops;
+	x->ctx = ctx;
 }
 
 void mp_xray__free(struct mp_xray *x)
@@ -29,46 +31,6 @@ void mp_xray__free(struct mp_xray *x)
 	mp_mem_free(&x->mem, x->r.blocks);
 	mp_mem_free(&x->mem, x->told);
 	free(x);
-}
-
-/* ---- what malloc_trim gives back -------------------------------------------------------------- */
-
-/* Free chunks from @x->free_start on end at @end; fastbins are emptied first and so join. */
-static void trim_free(struct mp_xray *x, uint64_t end)
-{
-	uint64_t start = (x->free_start + CHUNK_BYTES + MP_PAGE_SIZE - 1) & MP_PAGE_MASK;
-
-	if (x->free_start && end > start && end - start >= MP_PAGE_SIZE)
-		x->sum->trim_bytes +=
-			mp_xray_pages_present(x, start, start + ((end - start) & MP_PAGE_MASK));
-	x->free_start = 0;
-}
-
-/* Of the other arenas the top is not given back, nor what joins it. */
-static void trim_top(struct mp_xray *x, uint64_t end)
-{
-	uint64_t top = x->free_start ? x->free_start : x->at - 8, size = end - top, extra;
-	uint64_t unit = x->r.facts.trim_page_bytes;
-
-	x->free_start = 0;
-	if (x->heap.kind != MP_HEAP_MAIN || size <= MINSIZE + 1 || unit < MP_PAGE_SIZE ||
-	    unit & (unit - 1))
-		return;
-	extra = (size - MINSIZE - 1) & ~(unit - 1);
-	if (extra)
-		x->sum->trim_bytes += mp_xray_pages_present(x, end - extra, end);
-}
-
-static void follow_free(struct mp_xray *x, uint64_t end, enum mp_chunk_state state)
-{
-	if (state == MP_CHUNK_TOP) {
-		trim_top(x, end);
-	} else if (state == MP_CHUNK_BIN || state == MP_CHUNK_FASTBIN) {
-		if (!x->free_start && x->at >= 8)
-			x->free_start = x->at - 8;
-	} else {
-		trim_free(x, x->at - 8);
-	}
 }
 
 /* ---- what holds the top ----------------------------------------------------------------------- */
@@ -107,12 +69,12 @@ static int add_block(struct mp_xray *x, uint64_t end)
 static int add_chunk(struct mp_xray *x, uint64_t bytes, enum mp_chunk_state state)
 {
 	uint64_t end = x->at + bytes;
-	int ret = 0;
+	int ret;
 
 	x->sum->chunks[state]++;
-	follow_free(x, end, state);
+	ret = mp_xray_trim_add(x, end, state);
 	follow_holder(x, end, state);
-	if (state == MP_CHUNK_LIVE)
+	if (!ret && state == MP_CHUNK_LIVE)
 		ret = add_block(x, end);
 	return ret ? ret : mp_xray_pages_add(x, end, state);
 }
@@ -173,7 +135,8 @@ static int end_heap(struct mp_xray *x, const struct mp_ev_part *ev)
 
 	if (x->at < x->heap.end)
 		ret = add_chunk(x, x->heap.end - x->at, MP_CHUNK_UNKNOWN);
-	trim_free(x, x->at - 8);
+	if (!ret)
+		ret = mp_xray_trim_end(x);
 	if (!ret)
 		ret = mp_xray_pages_end(x);
 	x->inside = false;
@@ -199,6 +162,7 @@ static int begin_heap(struct mp_xray *x, const struct mp_ev_part *ev)
 	x->sum->parts++;
 	x->inside = true;
 	x->free_start = x->bin_before = 0;
+	x->solo = (struct mp_xray_solo){ 0 };
 	x->last = (struct mp_xray_holder){ 0 };
 	mp_xray_pages_begin(x);
 	return ret;

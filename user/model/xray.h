@@ -101,10 +101,26 @@ struct mp_xray_report {
 
 enum mp_xray_want { MP_XRAY_WANT_MAP = 1, MP_XRAY_WANT_BLOCKS = 2 };
 
+/* Who is told what a report has no room for. All return 0 or -ENOMEM, but for @owner. */
+struct mp_xray_ops {
+	/* Whose the live block at @addr is: any number. */
+	uint32_t (*owner)(void *ctx, uint64_t addr);
+	/*
+	 * Were all blocks of @owner freed, and none else, malloc_trim(0) would give back @bytes more.
+	 * Told piece by piece. What would join the top of an arena that is not the main one is not
+	 * in it: only free() itself gives that back, and not always.
+	 */
+	int (*pinned)(void *ctx, uint32_t owner, uint64_t bytes);
+	/* On each of @nr present pages from @addr on @bytes are the allocator's own. */
+	int (*metadata)(void *ctx, uint64_t addr, uint64_t nr, uint32_t bytes);
+};
+
 struct mp_xray;
 /* @want: enum mp_xray_want. NULL without memory. */
 struct mp_xray *mp_xray__new(unsigned int want);
 void mp_xray__free(struct mp_xray *x);
+/* @ops have to last as long as @x. */
+void mp_xray__watch(struct mp_xray *x, const struct mp_xray_ops *ops, void *ctx);
 /* Takes an event that mp_decode() has let pass; others than those of an X-ray are passed over. 0 or -ENOMEM. */
 int mp_xray__apply(struct mp_xray *x, const struct mp_ev *ev);
 /* Adds up; holds until @x is freed or gets an event. */

@@ -47,8 +47,13 @@ static enum mp_xray_page present_kind(uint32_t held, uint32_t top)
 static int count_present(struct mp_xray *x, uint64_t addr, uint64_t nr, bool huge)
 {
 	struct mp_xray_pages *p = &x->sum->pages;
-	int i = 0;
+	int ret, i = 0;
 
+	if (x->own && x->ops) {
+		ret = x->ops->metadata(x->ctx, addr, nr, x->own);
+		if (ret)
+			return ret;
+	}
 	p->present += nr;
 	p->huge += huge ? nr : 0;
 	if (!x->held) {
@@ -115,7 +120,7 @@ static int count_pages(struct mp_xray *x, uint64_t start, uint64_t end)
 static void empty_page(struct mp_xray *x, uint64_t page)
 {
 	x->page = page;
-	x->held = x->cached = x->top = 0;
+	x->held = x->cached = x->top = x->own = 0;
 }
 
 /* @bytes of the page at hand, or of each of several, are of a chunk in @state. */
@@ -131,6 +136,9 @@ static void fill_page(struct mp_xray *x, uint64_t bytes, enum mp_chunk_state sta
 		break;
 	case MP_CHUNK_BIN:
 		break;
+	case MP_CHUNK_OWN:
+		x->own += (uint32_t)bytes;
+		/* fallthrough */
 	default: /* what could not be read is not taken for free */
 		x->held += (uint32_t)bytes;
 	}
@@ -204,6 +212,7 @@ int mp_xray_pages_add(struct mp_xray *x, uint64_t end, enum mp_chunk_state state
 	if (state == MP_CHUNK_LIVE) { /* a head of eight bytes, then the block */
 		uint64_t block = end - x->at < 8 ? end : x->at + 8;
 
+		x->own += (uint32_t)((block < next ? block : next) - x->at);
 		count_bytes(x, x->at, block, &x->sum->by[MP_CHUNK_OWN]);
 		count_bytes(x, block, end, &x->sum->by[MP_CHUNK_LIVE]);
 	} else {
