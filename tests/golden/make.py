@@ -18,6 +18,9 @@ UNREAD = (1 << 64) - 1
  THRESHOLD, OOM, NEW_HEAP) = range(1, 17)
 (HOST, PROC, MAPS, MAP, ALLOCATOR, PROBE, INSTANT, LOSS, COST) = range(32, 41)
 HEAP_KNOWN, CGROUP = 43, 44
+(XRAY, ARENA, PART, PART_PAGES, CHUNKS) = range(48, 53)
+BEGINS, DONE = 1, 2
+LIVE, CACHED, FREED, TOP_CHUNK, OWN = 1 << 60, 2 << 60, 4 << 60, 5 << 60, 6 << 60
 SNAPSHOT, CERTAIN = 1 << 4, 2 << 4
 TCACHE, TOP, MMAPPED, BINS = 1, 6, 9, 12
 MALLOC, CALLOC, REALLOC_FN, FREE_FN = 1, 2, 3, 11
@@ -115,6 +118,20 @@ class Trace:
     def range(self, op, addr, length, ret, caller, in_fn=0, old=0, prot=3, flags=0x22, stack=0):
         self.event(RANGE, struct.pack("=QQQqQQQIIIBBH", self.now, addr, length, ret, old, 0, caller, prot, flags, stack,
                                       op, in_fn, 0))
+
+    def xray(self, phase):
+        self.event(XRAY, struct.pack("=6Q4IQ", self.now, self.now + 500, 131072, 131072, 0, 0, phase, 0, 1, 1,
+                                     PAGE), 0)
+
+    def heap(self, start, end, *chunks):
+        """@chunks: sizes with their states; they tile [start, end), which is in memory from end to end"""
+        assert sum(chunk & (1 << 60) - 1 for chunk in chunks) == end - start
+        self.event(ARENA, struct.pack("=3Q4I", 0x7F1000100000, end - PAGE, end - start, 0, 1, 1, 0), 0)
+        for phase in (BEGINS, DONE):
+            self.event(PART, struct.pack("=QQQIBBBB", start, end, 0, 0, phase, 1, 0, 0), 0)
+            if phase == BEGINS:
+                self.event(PART_PAGES, struct.pack("=QQBB6x", start, (end - start) // PAGE, 1, 0), 0)
+                self.event(CHUNKS, struct.pack("=QII%dQ" % len(chunks), start, len(chunks), 0, *chunks), 0)
 
     def page_free(self, pfn, order=0):
         self.event(PAGE_FREE, struct.pack("=QII", pfn, order, 0))
@@ -331,9 +348,38 @@ def trimmed():
     return t.bytes
 
 
+def xrayed():
+    """A process that was attached to, with one block from before; then twenty blocks of one site, each on
+    a page of its own with a free one behind it, and one block that only the second X-ray knows. malloc_trim
+    would give back the twenty free pages, one behind the block from before, and 21 of the top; freeing
+    the twenty blocks, their pages."""
+    t = Trace()
+    t.host()
+    t.proc("lazy", "/usr/local/bin/lazy", launched=0)
+    end = HEAP + 64 * PAGE
+    rows = [vmas(0, 0)[1][0], (HEAP, end, 3, 2, "[heap]", 64 * PAGE, 64 * PAGE)]
+    t.maps(UNREAD, rows)
+    t.pages(HEAP, [0x1000 | PRESENT | ANON], 3, nr=64)
+    t.allocator()
+    t.xray(BEGINS)
+    t.heap(HEAP, end, 8 | OWN, 112 | LIVE, 32 | CACHED, end - HEAP - 152 | TOP_CHUNK)
+    t.xray(DONE)
+    for i in range(1, 21):
+        t.alloc(HEAP + 2 * i * PAGE + 16, 100, SMALL_SITE, chunk=113)
+    t.xray(BEGINS)
+    kept = [112 | LIVE, 2 * PAGE - 112 | FREED] * 20
+    t.heap(HEAP, end, 8 | OWN, 112 | LIVE, 32 | CACHED, 2 * PAGE - 144 | FREED, *kept, 112 | LIVE,
+           22 * PAGE - 120 | TOP_CHUNK)
+    t.xray(DONE)
+    t.maps(64 * PAGE + vmas(0, 0)[1][0][5], rows)
+    t.loss()
+    t.instant()
+    return t.bytes
+
+
 def main():
     os.makedirs(sys.argv[1], exist_ok=True)
-    for make in (lazy, attached, forked, stacked, tiered, killed, trimmed):
+    for make in (lazy, attached, forked, stacked, tiered, killed, trimmed, xrayed):
         with open(os.path.join(sys.argv[1], make.__name__ + ".mpt"), "wb") as f:
             f.write(make())
 

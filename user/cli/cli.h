@@ -24,6 +24,7 @@ struct mp_options {
 	double seconds;   /* -d; 0: no limit */
 	bool follow, strict, no_alloc_probes;
 	bool freeze; /* xray */
+	bool no_xray;
 	int quiet, verbose;
 	uint32_t ring_bytes;
 	uint32_t row; /* enum mp_row, 0: auto */

@@ -30,6 +30,7 @@ enum {
 	OPT_STACKS,
 	OPT_SKIP,
 	OPT_FREEZE,
+	OPT_NO_XRAY,
 };
 
 static const struct argp_option target_options[] = {
@@ -41,6 +42,8 @@ static const struct argp_option target_options[] = {
 	{ "fault-source", OPT_SOURCE, "ROW", 0,
 	  "how faults are seen: auto, fentry, kprobe, tracepoint", 1 },
 	{ "ring-size", OPT_RING, "BYTES", 0, "event buffer, a power of two (default 32M)", 1 },
+	{ "no-xray", OPT_NO_XRAY, NULL, 0,
+	  "-p: do not read the heap for blocks from before, nor compare it at reports", 1 },
 	{ "freeze", OPT_FREEZE, NULL, 0,
 	  "xray: stop the process (with ptrace) while its heap is copied; see the manual for EINTR",
 	  1 },
@@ -53,7 +56,7 @@ static const struct argp_option view_options[] = {
 	{ "output", 'o', "FILE", 0, "write to FILE (mode 0600) instead of standard output", 2 },
 	{ "top", 'n', "N", 0, "show N sites (0: all; default 20)", 2 },
 	{ "sort", OPT_SORT, "KEY", 0,
-	  "resident, charged, live, untouched, faults, fault-ns or calls", 2 },
+	  "resident, charged, live, untouched, pinned, faults, fault-ns or calls", 2 },
 	{ "metric", OPT_METRIC, "KEY", OPTION_ALIAS | OPTION_HIDDEN, NULL, 2 },
 	{ "stacks", OPT_STACKS, NULL, 0, "table: one row a call stack, its frames below", 2 },
 	{ "skip", OPT_SKIP, "PATTERN", 0,
@@ -157,8 +160,8 @@ static error_t parse_view(int key, char *arg, struct argp_state *st, struct mp_o
 	case OPT_METRIC:
 		if (mp_sort_parse(arg, &o->view_opts.sort))
 			argp_error(st,
-				   "--sort %s: one of resident, charged, live, untouched, faults, "
-				   "fault-ns, calls",
+				   "--sort %s: one of resident, charged, live, untouched, "
+				   "pinned, faults, fault-ns, calls",
 				   arg);
 		return 0;
 	case OPT_FAIL_IF:
@@ -242,6 +245,9 @@ static error_t parse(int key, char *arg, struct argp_state *st)
 		return 0;
 	case OPT_FREEZE:
 		o->freeze = true;
+		return 0;
+	case OPT_NO_XRAY:
+		o->no_xray = true;
 		return 0;
 	case OPT_RING:
 		o->ring_bytes = parse_ring(st, arg);

@@ -162,6 +162,15 @@ static void say_children(struct mp_session *s)
 			n, n == 1 ? "" : "es", last->text);
 }
 
+/* Tracing goes on: what is allocated from now on is known all the same. */
+static void say_heap(const struct mp_options *o, struct mp_session *s)
+{
+	const struct mp_err *err = mp_session__heap_error(s);
+
+	if (err && !o->quiet)
+		fprintf(stderr, "mallocpath: blocks from before are not known: %s\n", err->text);
+}
+
 static void say_witness(const struct mp_options *o, struct mp_session *s)
 {
 	const struct mp_err *err = mp_session__witness_error(s);
@@ -202,6 +211,7 @@ int mp_run(struct mp_options *o, const struct mp_run_ops *ops, void *ctx, int *s
 		.follow = o->follow,
 		.ring_bytes = o->ring_bytes,
 		.no_alloc_probes = o->no_alloc_probes,
+		.no_xray = o->no_xray,
 		.row = o->row,
 	};
 	struct mp_session *s;
@@ -217,6 +227,7 @@ int mp_run(struct mp_options *o, const struct mp_run_ops *ops, void *ctx, int *s
 	catch_signals();
 	say_begin(o);
 	say_shared_limit(o, s);
+	say_heap(o, s);
 	rc = mp_session__go(s);
 	if (rc)
 		mp_fail(err, MP_EXIT_FAILED, -rc, "the command cannot be let go: %s",

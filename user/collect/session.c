@@ -49,7 +49,9 @@ struct mp_session {
 	uint64_t price_ns, tool_cpu_ns;
 	struct mp_err child_err; /* of the last followed child that could not be traced in full */
 	size_t nr_child_errs;
-	bool module;               /* the kernel module is there */
+	bool module;            /* the kernel module is there */
+	struct mp_err heap_err; /* why a heap could not be read when attaching */
+	bool heap_failed;
 	struct mp_err witness_err; /* why it could not be asked, the last time */
 	bool witness_failed;
 	bool ran_out;          /* of memory, and no instant was told since */
@@ -189,6 +191,14 @@ static int read_pages(struct mp_session *s, pid_t pid, enum mp_source source, st
 	return rc;
 }
 
+/* Without it the blocks from before are not known, and nothing else is missing. */
+static int read_heap(struct mp_session *s, pid_t pid, struct mp_err *err)
+{
+	if (s->opts.no_alloc_probes || s->opts.no_xray)
+		return 0;
+	return mp_stream_heap(s->stream, pid, err);
+}
+
 /*
  * Tables first: making them takes a busy process's time for thousands of faults, which would have no
  * stack. Then probes, VMAs, pages: what comes after the reading is seen by the probes.
@@ -309,6 +319,8 @@ static int begin_attached(struct mp_session *s, struct mp_err *err)
 		}
 		p->pidfd = fd;
 		rc = begin(s, pid, false, false, err);
+		if (!rc && read_heap(s, pid, &s->heap_err) < 0)
+			s->heap_failed = true;
 		if (!rc && s->opts.follow)
 			rc = mp_launch__seize(s->launch, pid, err);
 		if (rc)
@@ -515,6 +527,10 @@ int mp_session__instant(struct mp_session *s, struct mp_err *err)
 	int rc = 0;
 
 	s->ran_out = false;
+	/* first: it takes longest, and the rest is of one time */
+	for (size_t i = 0; i < s->nr; i++)
+		if (!s->list[i].ended)
+			read_heap(s, s->list[i].pid, NULL);
 	for (size_t i = 0; i < s->nr && rc >= 0; i++)
 		if (!s->list[i].ended)
 			rc = read_process(s, s->list[i].pid, err);
@@ -549,6 +565,11 @@ size_t mp_session__child_errors(const struct mp_session *s, const struct mp_err 
 const struct mp_unwinder_memory *mp_session__stacks(const struct mp_session *s)
 {
 	return mp_unwinder__memory(s->unwinder);
+}
+
+const struct mp_err *mp_session__heap_error(const struct mp_session *s)
+{
+	return s->heap_failed ? &s->heap_err : NULL;
 }
 
 const struct mp_err *mp_session__witness_error(const struct mp_session *s)

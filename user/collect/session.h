@@ -25,6 +25,7 @@ struct mp_session_opts {
 	bool follow;
 	uint32_t ring_bytes; /* 0: the default */
 	bool no_alloc_probes;
+	bool no_xray;    /* heaps are read neither when attaching nor at an instant */
 	enum mp_row row; /* 0: the first this kernel has */
 };
 
@@ -65,6 +66,8 @@ const struct mp_unwinder_memory *mp_session__stacks(const struct mp_session *s);
 
 /* Why the kernel module, though it is there, could not be asked for a process; NULL: it could. */
 const struct mp_err *mp_session__witness_error(const struct mp_session *s);
+/* Why the blocks from before the attach are not known, of the last process; NULL: they are. */
+const struct mp_err *mp_session__heap_error(const struct mp_session *s);
 
 /* The launched command's status as of waitpid; -1 if none was launched or it has not ended. */
 int mp_session__status(const struct mp_session *s);

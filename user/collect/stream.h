@@ -18,6 +18,9 @@ void mp_stream__free(struct mp_stream *s);
 /* A mp_emit_fn (@ctx: the stream): keeps a copy of the reading until its turn. */
 int mp_stream_emit(void *ctx, const struct mp_ev *ev);
 
+/* An X-ray of @pid as a reading (stream_heap.c). As mp_heap_xray(). */
+int mp_stream_heap(struct mp_stream *s, pid_t pid, struct mp_err *err);
+
 /* Readable when an event wants to be seen at once; most come without. Owned by @s. */
 int mp_stream__fd(const struct mp_stream *s);
 

@@ -11,7 +11,7 @@
  *   arrived: 4096 for each such page, whatever it is for: stacks, .data and .bss too
  *   sited:   the bytes of it under blocks of a known site, and the rest of the page if the mapping
  *            it lies in was seen being made, by a known caller: the growth of a heap, or a mapping
- *            made outside any allocator
+ *            made outside any allocator; else what of that rest is malloc's own
  */
 #include <errno.h>
 #include <math.h>
@@ -33,6 +33,8 @@ struct sweep {
 	struct mp_books books;
 	uint64_t arrived, sited; /* bytes */
 	size_t room_pages, room_blocks, vma;
+	size_t own_at; /* of mp_seed_own */
+	uint64_t own;  /* malloc's own bytes on the page under way, under no block */
 
 	struct mp_blocks_iter blocks;
 	struct mp_blk blk; /* not yet behind us */
@@ -81,6 +83,7 @@ static int block_row(struct sweep *s, uint32_t site)
 		.requested = s->blk.end - s->blk.start,
 		.usable = s->blk.usable == MP_USABLE_UNKNOWN ? MP_UNKNOWN : (int64_t)s->blk.usable,
 		.t_ns = s->blk.t_ns,
+		.seeded = mp_is_seed(&s->blk),
 		.resident_bytes = s->resident,
 		.site = site,
 		.tid = s->blk.tid,
@@ -99,6 +102,10 @@ static int finish_block(struct sweep *s)
 	if (s->d->flags & MP_REPORT_BLOCKS && block_row(s, id))
 		return -ENOMEM;
 	s->books.block += s->resident;
+	if (mp_is_seed(&s->blk)) {
+		s->out->xray.seeded_live++;
+		s->out->xray.seeded_resident += s->resident;
+	}
 	if (site) {
 		site->resident_bytes += s->resident;
 		site->untouched_bytes += s->blk.end - s->blk.start - s->resident;
@@ -220,8 +227,7 @@ static void cover(struct sweep *s, const struct mp_page_rec *rec, const struct m
 	for (i = 0; i < s->nr_parts; i++)
 		if (s->parts[i].site)
 			s->sited += s->parts[i].bytes;
-	if (map && map->site)
-		s->sited += MP_PAGE_SIZE - s->covered;
+	s->sited += map && map->site ? MP_PAGE_SIZE - s->covered : s->own;
 }
 
 static int count_page(struct sweep *s, const struct mp_page_rec *rec, uint32_t id)
@@ -298,7 +304,11 @@ static int sweep_page(struct sweep *s, const struct mp_page_rec *rec, uint64_t a
 		s->out->present_pages++;
 		count_in_vma(s, addr);
 		charge(s);
-		book_rest(s, rec, addr, map, MP_PAGE_SIZE - s->covered);
+		s->own = mp_seed_own(s->p, &s->own_at, addr >> MP_PAGE_SHIFT);
+		if (s->own > MP_PAGE_SIZE - s->covered)
+			s->own = MP_PAGE_SIZE - s->covered;
+		s->books.metadata += (int64_t)s->own;
+		book_rest(s, rec, addr, map, MP_PAGE_SIZE - s->covered - s->own);
 		cover(s, rec, map);
 		if (count_page(s, rec, site))
 			return -ENOMEM;
@@ -336,7 +346,8 @@ static void balance(struct sweep *s)
 	struct mp_books *b = &s->books;
 	double left;
 
-	b->metadata = MP_UNKNOWN; /* until the heap is walked it is part of retained */
+	if (!mp_seed_compared(s->p))
+		b->metadata = MP_UNKNOWN; /* the heap was not walked: it is part of retained */
 	b->unexplained = MP_UNKNOWN;
 	b->coverage = NAN;
 	b->site_coverage = s->arrived ? (double)s->sited / s->arrived : NAN;
@@ -344,6 +355,8 @@ static void balance(struct sweep *s)
 		return;
 	b->unexplained = b->rss - b->block - b->retained - b->before_attach - b->other_anon -
 			 b->stack - b->file - b->shmem - b->tool;
+	if (b->metadata != MP_UNKNOWN)
+		b->unexplained -= b->metadata;
 	if (!b->rss)
 		return;
 	left = 1 - fabs((double)b->unexplained) / b->rss;

@@ -19,6 +19,8 @@ struct mp_draft {
 void *mp_draft_take(struct mp_draft *d, size_t size);
 const char *mp_draft_string(struct mp_draft *d, const char *text);
 
+/* seed.c: what X-rays told of it, and of the sites. */
+void mp_seed_fill(struct mp_draft *d, struct mp_proc *out, const struct mp_process *p);
 /* thresholds.c: what is known of its glibc's heap. 0 or -ENOMEM. */
 int mp_glibc_fill(struct mp_draft *d, struct mp_proc *out, const struct mp_process *p);
 

@@ -189,6 +189,8 @@ void mp_on_instant(struct mp_model *m, const struct mp_ev_instant *ev)
 		p->instant_ns = ev->h.ts_ns;
 		p->witnessed = p->walk.done;
 		p->walk.done = false;
+		p->seed.compared = p->seed.fresh;
+		p->seed.fresh = false;
 	}
 }
 

@@ -112,8 +112,12 @@ static int begin(struct mp_model *m, struct mp_process *p, const struct mp_ev_al
 	if (a && a->kind == MP_ALLOC_GLIBC)
 		blk.usable = usable_of(ev);
 	while ((err = mp_blocks__add(&p->blocks, &blk, &hit)) == 1) {
-		/* a block in transit was given back inside realloc: no free of it is missing */
-		m->loss.frees_lost += !hit.transit;
+		/* a block in transit was given back inside realloc: no free of it is missing;
+		 * and what was copied as live while this call was under way is this block */
+		if (mp_is_seed(&hit))
+			p->seed.wrong += ev->h.ts_ns > p->seed.end_ns;
+		else
+			m->loss.frees_lost += !hit.transit;
 		ended(m, p, &hit);
 	}
 	if (err)
@@ -169,6 +173,8 @@ int mp_on_free(struct mp_model *m, struct mp_process *p, const struct mp_ev_free
 	else if (p->whole &&
 		 !by_allocator(p, ev->caller)) /* else it may be older than the tracing */
 		m->loss.frees_unmatched++;
+	else
+		return mp_seed_note_free(m, p, ev->addr);
 	return 0;
 }
 
@@ -226,7 +232,9 @@ static bool arrive(struct mp_process *p, const struct mp_ev_realloc_done *ev)
 	bool mine;
 
 	if (t && t->addr == ev->old) {
-		mine = t->open;
+		/* it may have become known only after the entry */
+		mine = t->open || (mp_blocks__start(&p->blocks, ev->old, &blk) &&
+				   mp_is_seed(&blk) && !blk.transit);
 		*t = p->transits[--p->nr_transits];
 		return mine;
 	}

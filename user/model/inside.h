@@ -118,6 +118,22 @@ void mp_glibc_clear(struct mp_model *m, struct mp_process *p);
 void mp_glibc_inherit(struct mp_model *m, struct mp_process *child,
 		      const struct mp_process *parent);
 
+/* seed.c */
+int mp_on_xray(struct mp_model *m, struct mp_process *p, const struct mp_ev_xray *ev);
+int mp_on_part(struct mp_model *m, struct mp_process *p, const struct mp_ev_part *ev);
+/* MP_EV_ARENA and MP_EV_PART_PAGES */
+int mp_on_xray_part(struct mp_model *m, struct mp_process *p, const struct mp_ev *ev);
+int mp_on_chunks(struct mp_model *m, struct mp_process *p, const struct mp_ev_chunks *ev);
+/* A block from before the attach, of which nothing else is known. */
+bool mp_is_seed(const struct mp_blk *blk);
+/* A free() of what is not known. 0 or -ENOMEM. */
+int mp_seed_note_free(struct mp_model *m, struct mp_process *p, uint64_t addr);
+void mp_seed_clear(struct mp_model *m, struct mp_process *p);
+/* Does what the last X-ray told belong to this instant? */
+bool mp_seed_compared(const struct mp_process *p);
+/* Bytes of the page that are malloc's own; *@at is 0 first, and pages are asked for in order. */
+uint32_t mp_seed_own(const struct mp_process *p, size_t *at, uint64_t vpn);
+
 /* faults.c */
 int mp_on_fault(struct mp_model *m, struct mp_process *p, const struct mp_ev_fault *ev);
 /* The fault that a folio's MP_EV_PAGES belongs to, or NULL. */

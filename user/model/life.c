@@ -81,6 +81,7 @@ static int clone(struct mp_model *m, struct mp_process *child, const struct mp_p
 	    mp_pages__copy(&child->pages, &parent->pages) || inherit_allocators(m, child, parent))
 		return -ENOMEM;
 	mp_glibc_inherit(m, child, parent);
+	child->seed.told = parent->seed.told;
 	end_transits(child, parent);
 	return 0;
 }
@@ -128,6 +129,7 @@ int mp_on_exec(struct mp_model *m, struct mp_process *p, const struct mp_ev_exec
 	p->given_back = (struct mp_give_back){ 0 };
 	mp_process_clear_allocators(m, p);
 	mp_glibc_clear(m, p);
+	mp_seed_clear(m, p);
 	p->nr_transits = 0;
 	p->nr_recent = 0;
 	p->nr_pending = 0;

@@ -118,6 +118,15 @@ static int apply_read(struct mp_model *m, struct mp_process *p, const struct mp_
 		return mp_on_heap(m, p, (const struct mp_ev_heap *)ev);
 	case MP_EV_CGROUP:
 		return mp_on_cgroup(m, p, (const struct mp_ev_cgroup *)ev);
+	case MP_EV_XRAY:
+		return mp_on_xray(m, p, (const struct mp_ev_xray *)ev);
+	case MP_EV_PART:
+		return mp_on_part(m, p, (const struct mp_ev_part *)ev);
+	case MP_EV_ARENA:
+	case MP_EV_PART_PAGES:
+		return mp_on_xray_part(m, p, ev);
+	case MP_EV_CHUNKS:
+		return mp_on_chunks(m, p, (const struct mp_ev_chunks *)ev);
 	case MP_EV_WITNESS:
 		return mp_on_witness(m, p, (const struct mp_ev_witness *)ev);
 	case MP_EV_WITNESS_PAGES:
@@ -163,7 +172,8 @@ static int apply_to(struct mp_model *m, struct mp_process *p, const struct mp_ev
 static bool known_type(unsigned int type)
 {
 	return (type >= MP_EV_GAP && type <= MP_EV_NEW_HEAP) ||
-	       (type >= MP_EV_HOST && type <= MP_EV_CGROUP);
+	       (type >= MP_EV_HOST && type <= MP_EV_CGROUP) ||
+	       (type >= MP_EV_XRAY && type <= MP_EV_CHUNKS);
 }
 
 int mp_model__apply(struct mp_model *m, const struct mp_ev *ev)

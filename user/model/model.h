@@ -138,6 +138,7 @@ struct mp_site {
 	uint64_t requested_bytes; /* sum over all calls */
 	uint64_t live_blocks, live_bytes;
 	uint64_t resident_bytes, charged_bytes, untouched_bytes;
+	int64_t pinned; /* bytes malloc_trim(0) would give back beside, were its blocks freed */
 	uint64_t faults[MP_KIND_NR], faults_by[MP_BY_NR];
 	uint64_t fault_ns, alloc_ns; /* of the faults that were timed */
 	struct mp_stages stages;
@@ -187,6 +188,7 @@ struct mp_block {
 	uint64_t t_ns, resident_bytes;
 	uint32_t site, tid;
 	uint8_t tier, sure; /* enum mp_sure */
+	bool seeded;        /* from before the attach: @requested and @t_ns say nothing */
 };
 
 struct mp_probe {
@@ -245,6 +247,18 @@ struct mp_limit {
 	int64_t limit_hits, ooms, oom_kills; /* since the cgroup was made */
 };
 
+struct mp_xray_facts { /* X-rays of the heap that are among the events */
+	bool seeded;   /* one told the blocks from before the attach, */
+	uint64_t seeded_blocks, seeded_bytes;
+	uint64_t seeded_live, seeded_resident; /* blocks of those, and their bytes in Rss */
+	uint64_t seeded_wrong; /* were not live: malloc gave out their place without a free() */
+	bool compared;         /* and a later one was compared with the blocks known by events: */
+	uint64_t both, xray_only, trace_only;
+	bool partial;            /* the last one was */
+	uint64_t trim_bytes;     /* what malloc_trim(0) would give back */
+	uint64_t pinned_unknown; /* as mp_site.pinned, of all blocks without a site */
+};
+
 struct mp_proc {
 	uint32_t pid;
 	const char *comm;
@@ -257,6 +271,7 @@ struct mp_proc {
 	struct mp_heap_facts glibc;
 	struct mp_limit limit;
 	struct mp_give_back given_back;
+	struct mp_xray_facts xray;
 	struct mp_allocator *allocators;
 	size_t nr_allocators;
 	struct mp_vma *vmas; /* by address */

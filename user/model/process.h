@@ -37,6 +37,31 @@ struct mp_glibc_rec {
 	size_t nr_heaps, cap_heaps;
 };
 
+struct mp_own_bytes { /* of pages, by ascending address */
+	uint64_t vpn, nr;
+	uint32_t bytes; /* malloc's own, on each */
+};
+
+struct mp_seed_rec { /* seed.c */
+	bool told;   /* blocks from before the attach were */
+	bool open, seeding, broken;
+	bool fresh;    /* one was compared since the last instant */
+	bool compared; /* at the last instant one was: the rest from @both on holds */
+	bool partial;
+	uint64_t end_ns; /* no copy was made after this */
+	uint64_t blocks, bytes;
+	uint64_t wrong; /* of these: were not live, as others took their place */
+	uint64_t both, xray_only, trace_only; /* of the last comparison */
+	uint64_t *unmatched;  /* addresses of the last frees of what was not known, a ring */
+	size_t nr_unmatched;  /* ever */
+	struct mp_xray *xray; /* while one is told that is compared */
+	uint64_t trim_bytes;  /* what malloc_trim(0) would give back, */
+	uint64_t *pinned;     /* and how much more without the blocks of a site, by its number */
+	size_t nr_pinned, cap_pinned;
+	struct mp_own_bytes *own;
+	size_t nr_own, cap_own;
+};
+
 /* A realloc that was entered and has not returned. */
 struct mp_transit {
 	uint32_t tid;
@@ -85,6 +110,7 @@ struct mp_process {
 
 	struct mp_glibc_rec glibc;
 	struct mp_limit limit; /* path interned */
+	struct mp_seed_rec seed;
 	struct mp_allocator_rec *allocators;
 	size_t nr_allocators, cap_allocators;
 	struct mp_transit *transits;

@@ -187,6 +187,7 @@ static int fill_sites(struct sites_draft *s)
 		if (out->id)
 			continue;
 		out->id = s->d->ids[i];
+		out->pinned = MP_UNKNOWN;
 		out->frame = frames_of(s, canon_of(s, rec->node), &out->end);
 		if (!out->frame)
 			return -ENOMEM;

@@ -31,6 +31,26 @@ static void raise_line(const struct mp_report *r, const struct mp_raise *e, stru
 		mp_units_bytes((int64_t)e->mmap_after, opts->bytes).s, label.s);
 }
 
+static void xray_lines(const struct mp_xray_facts *x, const struct mp_view_opts *opts, FILE *out)
+{
+	uint64_t blocks = x->both + x->trace_only;
+
+	if (x->seeded_live)
+		fprintf(out,
+			"  %s of the blocks are from before the attach, %s resident: by whom is not known\n",
+			mp_units_count(mp_units_signed(x->seeded_live)).s,
+			mp_units_bytes(mp_units_signed(x->seeded_resident), opts->bytes).s);
+	if (x->compared)
+		fprintf(out, "  malloc_trim(0) would give back %s\n",
+			mp_units_bytes(mp_units_signed(x->trim_bytes), opts->bytes).s);
+	/* what is allocated and freed while the heap is copied is no news */
+	if (x->compared && (opts->verbose || (x->xray_only + x->trace_only) > blocks / 100))
+		fprintf(out,
+			"  X-ray of the heap%s: %" PRIu64 " blocks are there as traced; %" PRIu64
+			" there are not known, %" PRIu64 " known are not there\n",
+			x->partial ? " (partial)" : "", x->both, x->xray_only, x->trace_only);
+}
+
 void mp_text_heap(const struct mp_report *r, const struct mp_proc *p, struct mp_symbols *sym,
 		  const struct mp_view_opts *opts, FILE *out)
 {
@@ -38,6 +58,7 @@ void mp_text_heap(const struct mp_report *r, const struct mp_proc *p, struct mp_
 	char why[1024];
 	size_t i;
 
+	xray_lines(&p->xray, opts, out);
 	if (g->told && !g->main_arena) {
 		mp_label_safe(why, sizeof(why), g->why);
 		fprintf(out, "  tiers unknown: %s\n", why);

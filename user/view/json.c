@@ -163,13 +163,16 @@ static void block(struct mp_json *j, const struct mp_block *b)
 	mp_json_line(j);
 	mp_json_open(j, NULL, "{");
 	mp_json_address(j, "addr", b->addr);
-	mp_json_number(j, "requested", b->requested);
+	if (b->seeded)
+		mp_json_word(j, "requested", NULL);
+	else
+		mp_json_number(j, "requested", b->requested);
 	mp_json_signed(j, "usable", b->usable);
 	mp_json_known(j, "site", b->site);
 	mp_json_word(j, "tier", mp_tier_name(b->tier));
 	mp_json_word(j, "tier_sure", mp_sure_name(b->sure));
 	mp_json_known(j, "tid", b->tid);
-	mp_json_number(j, "t_ns", b->t_ns);
+	mp_json_known(j, "t_ns", b->seeded ? 0 : b->t_ns);
 	mp_json_number(j, "resident_bytes", b->resident_bytes);
 	mp_json_close(j, "}");
 }
@@ -215,6 +218,29 @@ static void glibc(struct mp_json *j, const struct mp_heap_facts *g)
 	mp_json_close(j, "}");
 }
 
+/* Only where there was one. */
+static void xray(struct mp_json *j, const struct mp_xray_facts *x)
+{
+	if (!x->seeded && !x->compared)
+		return;
+	mp_json_open(j, "xray", "{");
+	mp_json_number(j, "seeded_blocks", x->seeded_blocks);
+	mp_json_number(j, "seeded_bytes", x->seeded_bytes);
+	mp_json_number(j, "seeded_wrong", x->seeded_wrong);
+	mp_json_number(j, "seeded_live_blocks", x->seeded_live);
+	mp_json_number(j, "seeded_resident_bytes", x->seeded_resident);
+	mp_json_signed(j, "blocks_both", x->compared ? mp_units_signed(x->both) : MP_UNKNOWN);
+	mp_json_signed(j, "blocks_xray_only",
+		       x->compared ? mp_units_signed(x->xray_only) : MP_UNKNOWN);
+	mp_json_signed(j, "blocks_trace_only",
+		       x->compared ? mp_units_signed(x->trace_only) : MP_UNKNOWN);
+	mp_json_bool(j, "partial", x->partial);
+	mp_json_signed(j, "trim_bytes", x->compared ? mp_units_signed(x->trim_bytes) : MP_UNKNOWN);
+	mp_json_signed(j, "pinned_unknown_bytes",
+		       x->compared ? mp_units_signed(x->pinned_unknown) : MP_UNKNOWN);
+	mp_json_close(j, "}");
+}
+
 static void process(struct mp_json *j, const struct mp_view_opts *opts, const struct mp_proc *p)
 {
 	size_t i;
@@ -241,6 +267,7 @@ static void process(struct mp_json *j, const struct mp_view_opts *opts, const st
 	mp_json_limit(j, &p->limit);
 	mp_json_given_back(j, &p->given_back);
 	glibc(j, &p->glibc);
+	xray(j, &p->xray);
 	mp_json_open(j, "vmas", "[");
 	for (i = 0; i < p->nr_vmas; i++)
 		vma(j, &p->vmas[i]);
@@ -394,6 +421,7 @@ static void site(struct mp_json *j, struct mp_symbols *sym, const struct mp_view
 	mp_json_number(j, "resident_bytes", s->resident_bytes);
 	mp_json_number(j, "charged_bytes", s->charged_bytes);
 	mp_json_number(j, "untouched_bytes", s->untouched_bytes);
+	mp_json_signed(j, "pinned_bytes", s->pinned);
 	faults(j, s->faults);
 	mp_json_open(j, "faults_by", "{");
 	for (i = 0; i < MP_BY_NR; i++)

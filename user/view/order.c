@@ -35,6 +35,8 @@ uint64_t mp_order_metric(const struct mp_site *site, enum mp_sort sort)
 		return site->fault_ns;
 	case MP_SORT_CALLS:
 		return site->calls;
+	case MP_SORT_PINNED:
+		return site->pinned > 0 ? (uint64_t)site->pinned : 0;
 	}
 	return 0;
 }

@@ -37,6 +37,8 @@ static void add(struct mp_site *sum, const struct mp_site *s)
 	sum->resident_bytes += s->resident_bytes;
 	sum->charged_bytes += s->charged_bytes;
 	sum->untouched_bytes += s->untouched_bytes;
+	if (s->pinned != MP_UNKNOWN)
+		sum->pinned = sum->pinned == MP_UNKNOWN ? s->pinned : sum->pinned + s->pinned;
 	sum->fault_ns += s->fault_ns;
 	sum->timed_faults += s->timed_faults;
 	for (i = 0; i < MP_KIND_NR; i++)

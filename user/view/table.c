@@ -12,12 +12,23 @@
 
 #define STACK_INDENT 12 /* left of the labels: frames have long names */
 
-enum column { RESIDENT, LIVE, UNTOUCHED, CALLS, FREES, FAULTS, FAULT_TIME, CHARGED, COLUMNS };
+enum column {
+	RESIDENT,
+	LIVE,
+	UNTOUCHED,
+	CALLS,
+	FREES,
+	FAULTS,
+	FAULT_TIME,
+	CHARGED,
+	PINNED,
+	COLUMNS
+};
 
 static const char *const titles[COLUMNS] = {
 	[RESIDENT] = "resident",     [LIVE] = "live",       [UNTOUCHED] = "untouched",
 	[CALLS] = "calls",           [FREES] = "frees",     [FAULTS] = "faults",
-	[FAULT_TIME] = "fault time", [CHARGED] = "charged",
+	[FAULT_TIME] = "fault time", [CHARGED] = "charged", [PINNED] = "pinned",
 };
 
 /* Numbers of one row, summed for "others" and "total"; MP_UNKNOWN: not known. */
@@ -48,6 +59,7 @@ static struct row site_row(const struct mp_site *s)
 		[FAULTS] = mp_units_signed(mp_order_faults(s->faults)),
 		[FAULT_TIME] = s->timed_faults ? mp_units_signed(s->fault_ns) : MP_UNKNOWN,
 		[CHARGED] = mp_units_signed(s->charged_bytes),
+		[PINNED] = s->pinned,
 	} };
 
 	return row;
@@ -69,7 +81,15 @@ static void add(struct row *sum, const struct row *row)
 
 static const struct row nothing = { {
 	[FAULT_TIME] = MP_UNKNOWN,
+	[PINNED] = MP_UNKNOWN,
 } };
+
+static void add_pinned(struct row *row, uint64_t bytes)
+{
+	if (row->n[PINNED] == MP_UNKNOWN)
+		row->n[PINNED] = 0;
+	row->n[PINNED] += mp_units_signed(bytes);
+}
 
 /*
  * Blocks without a known site have no entry in the report: they are what the books hold beyond the
@@ -92,6 +112,9 @@ static void find_unknown(struct table *t)
 	for (i = 0; i < COLUMNS; i++)
 		t->unknown.n[i] = MP_UNKNOWN;
 	t->unknown.n[RESIDENT] = book > sited ? mp_units_signed(book - sited) : 0;
+	for (i = 0; i < t->r->nr_procs; i++)
+		if (t->r->procs[i].xray.compared)
+			add_pinned(&t->unknown, t->r->procs[i].xray.pinned_unknown);
 	t->unknown_blocks = blocks > sited_blocks ? blocks - sited_blocks : 0;
 }
 
@@ -221,6 +244,12 @@ static void print_rows(const struct table *t)
 	print_row(t, &t->total, label);
 }
 
+static bool is_shown(const struct table *t, enum column c)
+{
+	return (c != CHARGED || t->opts->sort == MP_SORT_CHARGED) &&
+	       (c != PINNED || t->opts->sort == MP_SORT_PINNED);
+}
+
 static void measure(struct table *t)
 {
 	struct row row;
@@ -228,8 +257,7 @@ static void measure(struct table *t)
 	int c;
 
 	for (c = 0; c < COLUMNS; c++)
-		t->width[c] = c == CHARGED && t->opts->sort != MP_SORT_CHARGED ? 0
-									       : strlen(titles[c]);
+		t->width[c] = is_shown(t, c) ? strlen(titles[c]) : 0;
 	t->others = t->total = nothing;
 	t->nr_shown = t->nr_rows;
 	if (t->opts->top > 0 && (size_t)t->opts->top < t->nr_rows)
@@ -271,6 +299,7 @@ int mp_view_table(const struct mp_report *r, struct mp_symbols *sym,
 	else
 		fputs("no allocation was seen while tracing\n", out);
 	fputc('\n', out);
+	mp_text_pins(t.rows, t.nr_rows, r, sym, opts, out);
 	mp_text_tiers(r, opts, out);
 	mp_text_given_back(r, sym, opts, out);
 	mp_text_audit(r, opts, out);

@@ -31,7 +31,7 @@ int mp_sort_parse(const char *word, enum mp_sort *sort)
 		[MP_SORT_RESIDENT] = "resident", [MP_SORT_CHARGED] = "charged",
 		[MP_SORT_LIVE] = "live",         [MP_SORT_UNTOUCHED] = "untouched",
 		[MP_SORT_FAULTS] = "faults",     [MP_SORT_FAULT_NS] = "fault-ns",
-		[MP_SORT_CALLS] = "calls",
+		[MP_SORT_CALLS] = "calls",       [MP_SORT_PINNED] = "pinned",
 	};
 	size_t i;
 

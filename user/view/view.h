@@ -17,6 +17,7 @@ enum mp_sort {
 	MP_SORT_FAULTS,
 	MP_SORT_FAULT_NS,
 	MP_SORT_CALLS,
+	MP_SORT_PINNED, /* what is not known counts as none */
 };
 
 struct mp_view_opts {

@@ -3,6 +3,7 @@
 #ifndef MP_VIEW_VIEWS_H
 #define MP_VIEW_VIEWS_H
 
+#include "view/rows.h"
 #include "view/view.h"
 
 int mp_view_table(const struct mp_report *r, struct mp_symbols *sym,
@@ -31,6 +32,9 @@ void mp_text_limit(const struct mp_proc *p, const struct mp_view_opts *opts, FIL
 /* What went back to the kernel and was wanted again; nothing if nothing was. */
 void mp_text_given_back(const struct mp_report *r, struct mp_symbols *sym,
 			const struct mp_view_opts *opts, FILE *out);
+/* pins.c: whose few blocks keep much memory; nothing if the heap was not walked, or none does. */
+void mp_text_pins(const struct mp_table_row *rows, size_t nr, const struct mp_report *r,
+		  struct mp_symbols *sym, const struct mp_view_opts *opts, FILE *out);
 void mp_text_tiers(const struct mp_report *r, const struct mp_view_opts *opts, FILE *out);
 void mp_text_loss(const struct mp_loss *loss, const struct mp_view_opts *opts, FILE *out);
 /* What the kernel module said to the pages; nothing where it is not loaded. */
