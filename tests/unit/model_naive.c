@@ -242,6 +242,14 @@ static void apply_moved(struct naive *n, struct page *old, const struct mp_ev_pa
 	}
 	if (kept.pfn == old->pfn && kept.state == old->state)
 		return;
+	if (kept.state == MP_STATE_ZERO &&
+	    old->state != MP_STATE_ZERO) { /* the kernel has put it there */
+		kept = g;
+		kept.there = true;
+		kept.changed_ns = kept.t_ns;
+		*old = kept;
+		return;
+	}
 	after = ev->h.ts_ns > kept.t_ns ? ev->h.ts_ns - kept.t_ns : 0;
 	if (after)
 		kept.moved_ns =

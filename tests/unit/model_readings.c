@@ -133,6 +133,12 @@ static void moved_pages_keep_their_past(void **state)
 	assert_int_equal(page->kind, MP_KIND_ANON);
 	assert_int_equal(report_page(1, MEM + PAGE)->state, MP_STATE_SWAPPED);
 	assert_null(report_page(1, MEM + 3 * PAGE));
+	feed_pages(1, MP_SRC_MOVED, MEM, 0, ZERO(3), 1); /* of a folio that was taken apart */
+	feed_report();
+	assert_int_equal(report_page(1, MEM)->state, MP_STATE_ZERO);
+	assert_int_equal(report_page(1, MEM)->source, MP_SRC_MOVED);
+	assert_int_equal(report_page(1, MEM)->by, MP_BY_NONE);
+	feed_pages(1, MP_SRC_MOVED, MEM, 0, ANON(20), 1);
 	feed_page_free(20, 0);
 	feed_report();
 	assert_null(report_page(1, MEM));

@@ -140,6 +140,13 @@ static int apply_moved(struct reading *r, uint64_t vpn, uint64_t entry)
 	rec.pfn = entry & (MP_PAGE_MOVING | MP_PAGE_SWAP) ? 0 : entry & MP_PAGE_PFN;
 	if (old && old->pfn == rec.pfn && old->state == rec.state && old->order == rec.order)
 		return 0;
+	if (old && rec.state == MP_STATE_ZERO && old->state != MP_STATE_ZERO) {
+		/* a folio was taken apart, and this page of it held nothing: the kernel has put it there */
+		rec = r->base;
+		rec.state = MP_STATE_ZERO;
+		rec.pfn = entry & MP_PAGE_PFN;
+		return mp_pages__shift(&r->p->pages, vpn, &rec);
+	}
 	if (old && old->pfn != rec.pfn)
 		rec.flags &= ~MP_PAGE_NODE; /* the frame may be another node's */
 	note_change(&rec, r->ev->h.ts_ns);
