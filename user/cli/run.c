@@ -153,29 +153,29 @@ static int loop(struct mp_options *o, struct mp_session *s, const struct mp_run_
 
 static void say_children(struct mp_session *s)
 {
-	const struct mp_err *last;
-	size_t n = mp_session__child_errors(s, &last);
+	const struct mp_session_troubles *t = mp_session__troubles(s);
+	size_t n = t->nr_children;
 
 	if (n)
 		fprintf(stderr,
 			"mallocpath: %zu followed process%s could not be traced in full; the last: %s\n",
-			n, n == 1 ? "" : "es", last->text);
+			n, n == 1 ? "" : "es", t->child.text);
 }
 
 /* Tracing goes on: what is allocated from now on is known all the same. */
 static void say_heap(const struct mp_options *o, struct mp_session *s)
 {
-	const struct mp_err *err = mp_session__heap_error(s);
+	const struct mp_err *err = &mp_session__troubles(s)->heap;
 
-	if (err && !o->quiet)
+	if (err->exit && !o->quiet)
 		fprintf(stderr, "mallocpath: blocks from before are not known: %s\n", err->text);
 }
 
 static void say_witness(const struct mp_options *o, struct mp_session *s)
 {
-	const struct mp_err *err = mp_session__witness_error(s);
+	const struct mp_err *err = &mp_session__troubles(s)->witness;
 
-	if (err && !o->quiet)
+	if (err->exit && !o->quiet)
 		fprintf(stderr, "mallocpath: a report lacks its audit: %s\n", err->text);
 }
 

@@ -564,8 +564,11 @@ void mp_kernel_drops(struct mp_kernel *k, uint64_t dropped[MP_DROP_MAX])
 		dropped[i] = dropped_for(k, i);
 }
 
-void mp_kernel_loss(struct mp_kernel *k, uint64_t dropped[MP_DROP_MAX], uint64_t *skipped)
+void mp_kernel_loss(struct mp_kernel *k, struct mp_ev_loss *ev)
 {
-	mp_kernel_drops(k, dropped);
-	*skipped = runs_skipped(k) - k->skipped_before;
+	*ev = (struct mp_ev_loss){
+		.h = { .type = MP_EV_LOSS, .size = sizeof(*ev), .ts_ns = mp_mono_ns() },
+		.programs_skipped = runs_skipped(k) - k->skipped_before,
+	};
+	mp_kernel_drops(k, (uint64_t *)ev->dropped);
 }

@@ -78,7 +78,7 @@ void mp_kernel_host(const struct mp_kernel *k, struct mp_ev_host *ev);
 
 /* Running totals since the first mp_kernel_trace; the first is cheap. */
 void mp_kernel_drops(struct mp_kernel *k, uint64_t dropped[MP_DROP_MAX]);
-void mp_kernel_loss(struct mp_kernel *k, uint64_t dropped[MP_DROP_MAX], uint64_t *skipped);
+void mp_kernel_loss(struct mp_kernel *k, struct mp_ev_loss *ev);
 uint64_t mp_kernel_hits(struct mp_kernel *k, uint32_t which);
 
 /* The table of stages as they are on this kernel with @k open; ended by stage NULL. */

@@ -47,13 +47,8 @@ struct mp_session {
 	pid_t command;
 	int status;
 	uint64_t price_ns, tool_cpu_ns;
-	struct mp_err child_err; /* of the last followed child that could not be traced in full */
-	size_t nr_child_errs;
-	bool module;            /* the kernel module is there */
-	struct mp_err heap_err; /* why a heap could not be read when attaching */
-	bool heap_failed;
-	struct mp_err witness_err; /* why it could not be asked, the last time */
-	bool witness_failed;
+	bool module; /* the kernel module is there */
+	struct mp_session_troubles troubles;
 	bool ran_out;          /* of memory, and no instant was told since */
 	uint64_t nr_handed_on; /* events */
 };
@@ -259,7 +254,7 @@ static void begin_loading(struct mp_session *s, struct process *p, bool has_prob
 		mp_probes__detach(s->probes, p->pid);
 	p->loading = true;
 	/* the faults of its dynamic linker have stacks too */
-	mp_unwinder__look(s->unwinder, p->pid, &s->child_err);
+	mp_unwinder__look(s->unwinder, p->pid, &s->troubles.child);
 }
 
 /* A followed child stands still. What fails here is the child's loss, never the whole run's. */
@@ -275,8 +270,8 @@ static int held(void *ctx, pid_t pid, enum mp_held why)
 			begin_loading(s, p, why == MP_HELD_IMAGE);
 		return 0;
 	}
-	if (!p || begin(s, pid, true, true, &s->child_err))
-		s->nr_child_errs++;
+	if (!p || begin(s, pid, true, true, &s->troubles.child))
+		s->troubles.nr_children++;
 	if (p)
 		p->loading = false;
 	mp_probes__detach_old(s->probes, pid);
@@ -319,8 +314,8 @@ static int begin_attached(struct mp_session *s, struct mp_err *err)
 		}
 		p->pidfd = fd;
 		rc = begin(s, pid, false, false, err);
-		if (!rc && read_heap(s, pid, &s->heap_err) < 0)
-			s->heap_failed = true;
+		if (!rc)
+			read_heap(s, pid, &s->troubles.heap);
 		if (!rc && s->opts.follow)
 			rc = mp_launch__seize(s->launch, pid, err);
 		if (rc)
@@ -457,11 +452,9 @@ int mp_session__poll(struct mp_session *s, int timeout_ms, struct mp_err *err)
 
 static void tell_loss(struct mp_session *s)
 {
-	struct mp_ev_loss ev = {
-		.h = { .type = MP_EV_LOSS, .size = sizeof(ev), .ts_ns = mp_mono_ns() }
-	};
+	struct mp_ev_loss ev;
 
-	mp_kernel_loss(&s->k, (uint64_t *)ev.dropped, (uint64_t *)&ev.programs_skipped);
+	mp_kernel_loss(&s->k, &ev);
 	mp_stream_emit(s->stream, &ev.h);
 }
 
@@ -492,6 +485,7 @@ static void tell_cost(struct mp_session *s)
  */
 static void ask_witness(struct mp_session *s, pid_t pid)
 {
+	struct mp_err err;
 	uint64_t *addrs;
 	size_t nr;
 	int rc;
@@ -499,9 +493,10 @@ static void ask_witness(struct mp_session *s, pid_t pid)
 	if (!s->module)
 		return;
 	addrs = mp_probes__addrs(s->probes, pid, &nr);
-	rc = mp_module_walk(pid, addrs, nr, emit_pages, s, &s->witness_err);
+	rc = mp_module_walk(pid, addrs, nr, emit_pages, s, &err);
 	free(addrs);
-	s->witness_failed |= rc < 0 && rc != -ESRCH;
+	if (rc < 0 && rc != -ESRCH)
+		s->troubles.witness = err;
 }
 
 /* What is read of a process that ends meanwhile is left out: its EXIT tells the rest. */
@@ -556,25 +551,14 @@ const char *mp_session__shared_limit(const struct mp_session *s, uint64_t *limit
 	return mp_limits__shared(s->limits, limit_bytes);
 }
 
-size_t mp_session__child_errors(const struct mp_session *s, const struct mp_err **last)
+const struct mp_session_troubles *mp_session__troubles(const struct mp_session *s)
 {
-	*last = &s->child_err;
-	return s->nr_child_errs;
+	return &s->troubles;
 }
 
 const struct mp_unwinder_memory *mp_session__stacks(const struct mp_session *s)
 {
 	return mp_unwinder__memory(s->unwinder);
-}
-
-const struct mp_err *mp_session__heap_error(const struct mp_session *s)
-{
-	return s->heap_failed ? &s->heap_err : NULL;
-}
-
-const struct mp_err *mp_session__witness_error(const struct mp_session *s)
-{
-	return s->witness_failed ? &s->witness_err : NULL;
 }
 
 int mp_session__status(const struct mp_session *s)

@@ -58,16 +58,17 @@ const char *mp_session__shared_limit(const struct mp_session *s, uint64_t *limit
 /* Reads /proc now, so that the stream holds all a report of this instant needs. */
 int mp_session__instant(struct mp_session *s, struct mp_err *err);
 
-/* How many followed children could not be traced in full; why the last one could not. */
-size_t mp_session__child_errors(const struct mp_session *s, const struct mp_err **last);
+/* What could not be done while tracing went on. An error with @exit 0: it could. */
+struct mp_session_troubles {
+	size_t nr_children;  /* followed ones that could not be traced in full */
+	struct mp_err child; /* why the last of these could not */
+	struct mp_err heap; /* why the blocks from before the attach are not known, of the last one */
+	struct mp_err witness; /* why the kernel module, though it is there, could not be asked */
+};
+const struct mp_session_troubles *mp_session__troubles(const struct mp_session *s);
 
 /* What call stacks took up, and how much they may. */
 const struct mp_unwinder_memory *mp_session__stacks(const struct mp_session *s);
-
-/* Why the kernel module, though it is there, could not be asked for a process; NULL: it could. */
-const struct mp_err *mp_session__witness_error(const struct mp_session *s);
-/* Why the blocks from before the attach are not known, of the last process; NULL: they are. */
-const struct mp_err *mp_session__heap_error(const struct mp_session *s);
 
 /* The launched command's status as of waitpid; -1 if none was launched or it has not ended. */
 int mp_session__status(const struct mp_session *s);
