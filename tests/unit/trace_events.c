@@ -7,19 +7,18 @@
 static const struct {
 	int type, size;
 } events[] = {
-	{ MP_EV_GAP, 40 },     { MP_EV_ALLOC, 64 },         { MP_EV_FREE, 48 },
-	{ MP_EV_REALLOC, 48 }, { MP_EV_REALLOC_DONE, 72 },  { MP_EV_FAULT, 96 },
-	{ MP_EV_PAGES, 64 },   { MP_EV_PAGE_FREE, 40 },     { MP_EV_RANGE, 96 },
-	{ MP_EV_FORK, 32 },    { MP_EV_EXEC, 40 },          { MP_EV_EXIT, 72 },
-	{ MP_EV_HOST, 120 },   { MP_EV_PROC, 56 },          { MP_EV_MAPS, 56 },
-	{ MP_EV_MAP, 104 },    { MP_EV_ALLOCATOR, 104 },    { MP_EV_PROBE, 112 },
-	{ MP_EV_INSTANT, 32 }, { MP_EV_LOSS, 160 },         { MP_EV_COST, 88 },
-	{ MP_EV_WITNESS, 40 }, { MP_EV_WITNESS_PAGES, 64 }, { MP_EV_STACK, 96 },
-	{ MP_EV_HEAP, 64 },    { MP_EV_THRESHOLD, 80 },     { MP_EV_OOM, 72 },
-	{ MP_EV_CGROUP, 88 },  { MP_EV_NEW_HEAP, 56 },
-	{ MP_EV_HEAP, 64 },    { MP_EV_THRESHOLD, 80 },     { MP_EV_XRAY, 96 },
-	{ MP_EV_ARENA, 64 },   { MP_EV_PART, 56 },          { MP_EV_PART_PAGES, 48 },
-	{ MP_EV_CHUNKS, 48 },
+	{ MP_EV_GAP, 40 },       { MP_EV_ALLOC, 64 },         { MP_EV_FREE, 48 },
+	{ MP_EV_REALLOC, 48 },   { MP_EV_REALLOC_DONE, 72 },  { MP_EV_FAULT, 96 },
+	{ MP_EV_PAGES, 64 },     { MP_EV_PAGE_FREE, 40 },     { MP_EV_RANGE, 96 },
+	{ MP_EV_FORK, 32 },      { MP_EV_EXEC, 40 },          { MP_EV_EXIT, 72 },
+	{ MP_EV_HOST, 120 },     { MP_EV_PROC, 56 },          { MP_EV_MAPS, 56 },
+	{ MP_EV_MAP, 104 },      { MP_EV_ALLOCATOR, 104 },    { MP_EV_PROBE, 112 },
+	{ MP_EV_INSTANT, 32 },   { MP_EV_LOSS, 160 },         { MP_EV_COST, 88 },
+	{ MP_EV_WITNESS, 40 },   { MP_EV_WITNESS_PAGES, 64 }, { MP_EV_STACK, 96 },
+	{ MP_EV_HEAP, 64 },      { MP_EV_THRESHOLD, 80 },     { MP_EV_OOM, 72 },
+	{ MP_EV_CGROUP, 88 },    { MP_EV_NEW_HEAP, 56 },      { MP_EV_HEAP, 64 },
+	{ MP_EV_THRESHOLD, 80 }, { MP_EV_XRAY, 96 },          { MP_EV_ARENA, 64 },
+	{ MP_EV_PART, 56 },      { MP_EV_PART_PAGES, 48 },    { MP_EV_CHUNKS, 48 },
 };
 
 int test_event_nr(void)
