@@ -231,6 +231,18 @@ uint64_t mp_cgroup__limit(const struct mp_cgroup *cg)
 	return cg->limit;
 }
 
+uint64_t mp_cgroup__room(const struct mp_cgroup *cg)
+{
+	uint64_t used = number(cg->dir, versions[cg->version].usage, "");
+	uint64_t files = number(cg->dir, "memory.stat", "inactive_file");
+
+	if (used == NOT_KNOWN)
+		return cg->limit;
+	if (files != NOT_KNOWN)
+		used -= files < used ? files : used;
+	return used < cg->limit ? cg->limit - used : 0;
+}
+
 bool mp_cgroup__ran_out(struct mp_cgroup *cg)
 {
 	struct mp_cgroup was = *cg;

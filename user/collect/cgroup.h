@@ -22,6 +22,9 @@ void mp_cgroup__free(struct mp_cgroup *cg);
 const char *mp_cgroup__path(const struct mp_cgroup *cg);
 uint64_t mp_cgroup__limit(const struct mp_cgroup *cg);
 
+/* What can be had until the limit, if files that were not used lately make room; all of it if unknown. */
+uint64_t mp_cgroup__room(const struct mp_cgroup *cg);
+
 /* Has memory run out in it since it was opened, or since this last said so? */
 bool mp_cgroup__ran_out(struct mp_cgroup *cg);
 

@@ -6,15 +6,27 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "collect/cgroup.h"
 #include "collect/heap_read.h"
 #include "collect/heap_walk.h"
 
 #define TRIES    5
 #define PAUSE_US 2000 /* between two copies of a process that was in the middle of a change */
 
+/* A copy must not use up the limit of a cgroup that the process is perhaps in as well. */
+static uint64_t cgroup_room(void)
+{
+	struct mp_cgroup *cg = mp_cgroup__open(getpid());
+	uint64_t room = cg ? mp_cgroup__room(cg) : UINT64_MAX;
+
+	mp_cgroup__free(cg);
+	return room;
+}
+
 /* What may be copied without driving anything else out of memory. */
 static uint64_t memory_limit(void)
 {
+	uint64_t room = cgroup_room(), most;
 	unsigned long long kb = 0;
 	char line[128];
 	FILE *f = fopen("/proc/meminfo", "re");
@@ -24,7 +36,8 @@ static uint64_t memory_limit(void)
 			break;
 	if (f)
 		fclose(f);
-	return kb ? kb * 1024 / 4 * 3 : UINT64_MAX;
+	most = kb ? kb * 1024 / 4 * 3 : UINT64_MAX;
+	return room / 2 < most ? room / 2 : most;
 }
 
 struct xray {
@@ -75,7 +88,7 @@ static int copy_until_it_holds(struct xray *x, struct mp_ev h, struct mp_err *er
 		mp_heap_image__clear(&x->image);
 		if (n > 1)
 			usleep(PAUSE_US * n);
-		ret = mp_heap_buffers__prepare(x->buffers, x->pid, &x->glibc, err);
+		ret = mp_heap_buffers__prepare(x->buffers, x->pid, &x->glibc, limit, err);
 		if (!ret && x->o.before)
 			x->o.before(x->o.ctx);
 		if (!ret)

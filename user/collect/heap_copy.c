@@ -215,7 +215,7 @@ static int look(const struct mp_heap_memory *m, struct mp_heap_image *image,
 }
 
 int mp_heap_buffers__prepare(struct mp_heap_buffers *b, pid_t pid, const struct mp_glibc *glibc,
-			     struct mp_err *err)
+			     uint64_t limit, struct mp_err *err)
 {
 	struct mp_heap_image image = { .glibc = *glibc };
 	struct mp_heap_arenas arenas = { .nr = 0 };
@@ -235,8 +235,12 @@ int mp_heap_buffers__prepare(struct mp_heap_buffers *b, pid_t pid, const struct 
 		size_t run = mp_heap_image__run(&image, low);
 		uint8_t *bytes = buffer_for(b, low, high);
 
-		while (bytes && next_run(&image, part, &run, &from, &to))
-			madvise(bytes + (from - low), to - from, MADV_POPULATE_WRITE);
+		while (bytes && limit && next_run(&image, part, &run, &from, &to)) {
+			uint64_t len = to - from < limit ? to - from : limit;
+
+			madvise(bytes + (from - low), len, MADV_POPULATE_WRITE);
+			limit -= len;
+		}
 	}
 	mp_heap_arenas__clear(&arenas);
 	mp_heap_memory__close(&m);

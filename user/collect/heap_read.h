@@ -82,9 +82,9 @@ void mp_freeze__end(struct mp_freeze *f);
 struct mp_heap_buffers; /* memory for copies, kept from one try to the next */
 struct mp_heap_buffers *mp_heap_buffers__new(void);
 void mp_heap_buffers__free(struct mp_heap_buffers *b);
-/* Makes room for what the process's heap is now, so that copying does not wait for it. */
+/* Makes room for what the process's heap is now, @limit bytes at most: copying will not wait for it. */
 int mp_heap_buffers__prepare(struct mp_heap_buffers *b, pid_t pid, const struct mp_glibc *glibc,
-			     struct mp_err *err);
+			     uint64_t limit, struct mp_err *err);
 /*
  * Fills *@image. At most @limit bytes are copied, then MP_XRAY_TOO_LARGE is set. Its copies are in
  * @b: free the image first. 0 or -errno with @err.
