@@ -521,11 +521,14 @@ int mp_session__instant(struct mp_session *s, struct mp_err *err)
 	int64_t n = mp_stream__drain(s->stream);
 	int rc = 0;
 
-	s->ran_out = false;
-	/* first: it takes longest, and the rest is of one time */
-	for (size_t i = 0; i < s->nr; i++)
+	/*
+	 * First: it takes longest, and the rest is of one time. Where memory has run out there is none
+	 * for a copy, and no time.
+	 */
+	for (size_t i = 0; !s->ran_out && i < s->nr; i++)
 		if (!s->list[i].ended)
 			read_heap(s, s->list[i].pid, NULL);
+	s->ran_out = false;
 	for (size_t i = 0; i < s->nr && rc >= 0; i++)
 		if (!s->list[i].ended)
 			rc = read_process(s, s->list[i].pid, err);
