@@ -129,7 +129,7 @@ static void limits_are_those_last_told(void **state)
 	feed_cgroup(1, 1 << 20, 1);
 	live(2);
 	feed_exit(2, 0, 2, 0);
-	feed_cgroup(2, 1 << 20, 1); /* of another, by then */
+	feed_cgroup(2, 1 << 20, 2); /* what it had come to by then */
 	feed_report();
 	l = &report_proc(1)->limit;
 	assert_string_equal(l->path, "/box");
@@ -140,7 +140,8 @@ static void limits_are_those_last_told(void **state)
 	assert_int_equal(l->limit_hits, 7);
 	assert_true(l->ooms == MP_UNKNOWN);
 	assert_int_equal(l->oom_kills, 1);
-	assert_int_equal(report_proc(2)->limit.version, 0);
+	assert_int_equal(report_proc(2)->at, MP_AT_EXIT);
+	assert_int_equal(report_proc(2)->limit.oom_kills, 2);
 	feed_end();
 }
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -49,6 +50,7 @@ int main(int argc, char **argv)
 	int status;
 
 	(void)argv;
+	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0); /* khugepaged collapses what nobody is told of */
 	if (argc > 1)
 		wait_for_line();
 	if (argc < 3 || !fork()) {

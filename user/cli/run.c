@@ -75,12 +75,13 @@ static void say_shared_limit(const struct mp_options *o, const struct mp_session
 	if (path && !o->quiet)
 		fprintf(stderr,
 			"mallocpath: this run shares the memory limit of the cgroup %s (%.1f MiB) with what "
-			"it traces: its own memory, tens of MiB, counts too, and it may be killed in the "
+			"it traces: its own memory, 100 MiB and more, counts too, and it may be killed in the "
 			"other's place; attach with -p from outside that cgroup to avoid both\n",
 			path, limit / 1048576.0);
 }
 
-static void say_shortage(const struct mp_options *o, const struct mp_shortage *out)
+/* @reports: for one that lives on a report is made. */
+static void say_shortage(const struct mp_options *o, const struct mp_shortage *out, bool reports)
 {
 	char where[600] = "";
 
@@ -91,20 +92,21 @@ static void say_shortage(const struct mp_options *o, const struct mp_shortage *o
 			 out->cgroup, out->limit_bytes / 1048576.0);
 	fprintf(stderr, "mallocpath: memory ran out%s: process %d %s\n", where, out->pid,
 		out->victim ? "is being killed; its report is of this instant"
-			    : "lives on; here is a report of this instant");
+		: reports   ? "lives on; here is a report of this instant"
+			    : "lives on");
 }
 
 /* Tells of memory that ran out. True: a report of this instant is wanted. */
-static bool ran_out(const struct mp_options *o, struct mp_session *s)
+static bool ran_out(const struct mp_options *o, struct mp_session *s, bool reports)
 {
 	const struct mp_shortage *out;
 	bool living = false;
 
 	while ((out = mp_session__shortage(s))) {
-		say_shortage(o, out);
+		say_shortage(o, out, reports);
 		living |= !out->victim;
 	}
-	return living;
+	return living && reports;
 }
 
 /* One line on a terminal, rewritten each second. */
@@ -138,7 +140,7 @@ static int loop(struct mp_options *o, struct mp_session *s, const struct mp_run_
 
 	while (rc > 0 && go_on(o, begin)) {
 		rc = mp_session__poll(s, POLL_MS, err);
-		if (ran_out(o, s))
+		if (ran_out(o, s, ops->snapshot))
 			snapshot_asked = 1;
 		if (rc > 0 && snapshot_asked && ops->snapshot) {
 			snapshot_asked = 0;

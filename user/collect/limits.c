@@ -105,7 +105,7 @@ void mp_limits__tell(struct mp_limits *l, pid_t pid, mp_emit_fn emit, void *ctx)
 {
 	struct limited *p = find(l, pid);
 
-	if (p && !p->cgroup) /* it may have been given one since */
+	if (p && !p->cgroup && (!p->ended || p->victim)) /* it may have been given one since */
 		p->cgroup = mp_cgroup__open(pid);
 	if (p && p->cgroup)
 		mp_cgroup__tell(p->cgroup, pid, emit, ctx);
@@ -140,15 +140,18 @@ static const struct mp_shortage *shortage(struct mp_limits *l, struct limited *p
 	return &l->last;
 }
 
+/* Once for each process: that it is a victim, or what its cgroup had come to when it ended. */
 static const struct mp_shortage *next_victim(struct mp_limits *l, mp_emit_fn emit, void *ctx)
 {
 	for (size_t i = 0; i < l->nr; i++) {
 		struct limited *p = &l->list[i];
 
-		if (!p->victim || p->told)
+		if (p->told || !(p->victim || p->ended))
 			continue;
 		p->told = true;
-		return shortage(l, p, emit, ctx);
+		if (p->victim)
+			return shortage(l, p, emit, ctx);
+		mp_limits__tell(l, p->pid, emit, ctx);
 	}
 	return NULL;
 }

@@ -95,10 +95,10 @@ static bool apply_global(struct mp_model *m, const struct mp_ev *ev)
 }
 
 /* Events that hold even where the last process of that number has exited. */
-static bool holds_after(const struct mp_process *p, const struct mp_ev *ev)
+static bool holds_after_exit(const struct mp_ev *ev)
 {
 	return ev->type == MP_EV_PROC || ev->type == MP_EV_EXEC || ev->type == MP_EV_OOM ||
-	       (ev->type == MP_EV_CGROUP && p->at == MP_AT_OOM);
+	       ev->type == MP_EV_CGROUP;
 }
 
 static int apply_read(struct mp_model *m, struct mp_process *p, const struct mp_ev *ev)
@@ -193,7 +193,7 @@ int mp_model__apply(struct mp_model *m, const struct mp_ev *ev)
 	p = mp_process_of(m, ev->tgid);
 	if (!p)
 		return -ENOMEM;
-	if (p->exited && !holds_after(p, ev))
+	if (p->exited && !holds_after_exit(ev))
 		return 0;
 	return apply_to(m, p, ev);
 }
