@@ -2,7 +2,8 @@
 /*
  * A process whose pages the kernel swaps out, moves and joins, each followed by a barrier at which the
  * truth is written (truth.h). moves DIR [SCENARIO...]
- * MOVES_SWAP=1: there is swap. Each scenario fails if the kernel did not do what it is about.
+ * MOVES_SWAP=1: there is swap. MOVES_OFFLINE=1: frames can be taken out of use. Each scenario fails if the
+ * kernel did not do what it is about.
  */
 #include <sys/wait.h>
 #include <time.h>
@@ -168,16 +169,19 @@ static void scenario_collapse(void)
 static const struct {
 	const char *name;
 	void (*run)(void);
-	int own_barrier, swaps;
+	int own_barrier;
+	const char *needs; /* set in the environment */
 } scenarios[] = {
-	{ "swap_out", scenario_swap_out, 0, 1 },         { "swap_in", scenario_swap_in, 0, 1 },
-	{ "swap_free", scenario_swap_free, 0, 1 },       { "migrate", scenario_migrate, 0, 0 },
-	{ "fork_migrate", scenario_fork_migrate, 1, 0 }, { "collapse", scenario_collapse, 0, 0 },
+	{ "swap_out", scenario_swap_out, 0, "MOVES_SWAP" },
+	{ "swap_in", scenario_swap_in, 0, "MOVES_SWAP" },
+	{ "swap_free", scenario_swap_free, 0, "MOVES_SWAP" },
+	{ "migrate", scenario_migrate, 0, "MOVES_OFFLINE" },
+	{ "fork_migrate", scenario_fork_migrate, 1, "MOVES_OFFLINE" },
+	{ "collapse", scenario_collapse, 0, NULL },
 };
 
 int main(int argc, char **argv)
 {
-	const char *swap = getenv("MOVES_SWAP");
 	char after[64];
 
 	if (argc != 2) {
@@ -187,7 +191,7 @@ int main(int argc, char **argv)
 	truth_start(argv[1]);
 	truth_barrier("begin");
 	for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
-		if (scenarios[i].swaps && !swap)
+		if (scenarios[i].needs && !getenv(scenarios[i].needs))
 			continue;
 		scenarios[i].run();
 		snprintf(after, sizeof(after), "%s%s", scenarios[i].name,
