@@ -282,6 +282,8 @@ def compare_loss(report, bad):
         del loss["module_mismatch_pages"]  # the module walked before pagemap was read back
     reasons = loss.pop("dropped", None) or {}
     compare_stacks(loss, bad)
+    if gaps.others_skipped(report["host"]["fault_source"]):
+        del loss["programs_skipped"]
     for name, value in list(loss.items()) + [("dropped." + k, v) for k, v in reasons.items()]:
         if value not in (0, None):
             bad.add("loss", f"{name} is {value}")

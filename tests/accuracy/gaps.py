@@ -85,6 +85,17 @@ GAPS = [
 ]
 
 
+def others_skipped(row):
+    """Does programs_skipped count what was skipped of faults of other processes too (docs/ROWS.md)?"""
+    if row != "kprobe":
+        return False
+    try:
+        with open("/sys/kernel/debug/sched/preempt", encoding="ascii") as file:
+            return re.search(r"\((full|lazy)\)", file.read()) is not None
+    except OSError:
+        return False
+
+
 def named(name, row):
     return next(gap for gap in GAPS + MOVES if gap.name == name).here(row)
 

@@ -443,19 +443,26 @@ static uint64_t runs_skipped(const struct mp_kernel *k)
 		k->skel->progs.mp_alloc_ent,    k->skel->progs.mp_alloc_ret,
 		k->skel->progs.mp_alloc_both,   k->skel->progs.mp_free_ent,
 		k->skel->progs.mp_map_ent,      k->skel->progs.mp_fault_user,
-		k->skel->progs.mp_fault_kernel, k->skel->progs.mp_fault_min,
-		k->skel->progs.mp_fault_maj,    k->skel->progs.mp_hmf_kent,
-		k->skel->progs.mp_hmf_kret,
+		k->skel->progs.mp_fault_kernel,
 	};
 	const struct bpf_program *pairs[][2] = {
 		{ k->skel->progs.mp_newtask, k->skel->progs.mp_newtask_2 },
 		{ k->skel->progs.mp_exec, k->skel->progs.mp_exec_2 },
 		{ k->skel->progs.mp_exit, k->skel->progs.mp_exit_2 },
 	};
+	uint64_t ends = skipped(k->skel->progs.mp_fault_min) + skipped(k->skel->progs.mp_fault_maj);
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
 		sum += skipped(needed[i]);
+	/* where functions are hooked a fault without one of its ends is told as MP_DROP_FAULT_* */
+	if (k->rows.row == MP_ROW_TRACEPOINT)
+		sum += ends;
+	if (k->rows.row == MP_ROW_KPROBE) {
+		uint64_t starts = skipped(k->skel->progs.mp_hmf_kent);
+
+		sum += starts < ends ? starts : ends;
+	}
 	if (!k->set.preemptible) /* else MP_DROP_SYSCALL */
 		sum += skipped(k->skel->progs.mp_sys_enter) + skipped(sys_exit_program(k));
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
