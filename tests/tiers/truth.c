@@ -35,6 +35,7 @@ struct record {
 	uint8_t grew;
 	uint8_t scanned; /* the bin was found by the map of bins */
 	uint64_t requested;
+	uint64_t old; /* of realloc: the block it is given; else 0 */
 };
 
 struct place {
@@ -96,6 +97,7 @@ static void begin_realloc(const struct place *p, const greg_t *r)
 			       : MP_TIER_INPLACE;
 
 	begin_call(p, r, MP_FN_REALLOC, tier, (uint64_t)r[REG_RSI]);
+	now->old = old;
 	jumps = !old;
 }
 
@@ -331,7 +333,7 @@ static void set_break(const struct place *p)
 	mprotect(page, 4096, PROT_READ | PROT_EXEC);
 }
 
-/* Memory for the records; without breakpoints too, so that all else is mapped where it is with them. */
+/* Memory for the records, far from all else: that is mapped where it is without them. */
 static void map_records(const char *file)
 {
 	uint64_t size = sizeof(*out) + MAX_RECORDS * sizeof(struct record);
@@ -342,8 +344,10 @@ static void map_records(const char *file)
 		if (fd < 0 || ftruncate(fd, (off_t)size))
 			die("TIERS_TRUTH cannot be written");
 	}
-	out = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		   file ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, fd, 0);
+	out = mmap((void *)(16ULL << 40), size, PROT_READ | PROT_WRITE,
+		   MAP_FIXED_NOREPLACE |
+			   (file ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE),
+		   fd, 0);
 	if (out == MAP_FAILED)
 		die("no room for the records");
 	if (fd >= 0)
