@@ -8,18 +8,22 @@
 #include "cli/cli.h"
 
 const struct mp_command mp_commands[] = {
-	{ "trace", "-p PID[,PID]\n-- CMD ARG...",
+	{ "", "-p PID[,PID]\n-- CMD ARG...",
 	  "Which line of a program owns each physical page, and how did it get it?\v"
-	  "Commands: record, report, doctor, vmas, xray; each has its own --help.\n"
+	  "Commands: record, report, trace, doctor, vmas, xray; each has its own --help.\n"
 	  "  mallocpath -p 4242                 trace a running process until Ctrl-C, then report\n"
 	  "  mallocpath -f -- gcc -O2 -c x.c    trace a command and its children\n"
 	  "  mallocpath record -o t.mpt -p 4242 keep the events\n"
 	  "  mallocpath report t.mpt --view tree",
-	  true, true, false, mp_cmd_trace },
+	  true, true, false, mp_cmd_default },
 	{ "record", "-o FILE -p PID[,PID]\n-o FILE -- CMD ARG...",
 	  "Keep the events of a run in FILE.", true, true, false, mp_cmd_record },
 	{ "report", "FILE", "Show a recorded trace; needs no root and no BPF.", false, false, true,
 	  mp_cmd_report },
+	{ "trace", "-p PID[,PID]\n-- CMD ARG...\nFILE",
+	  "Every step as a line, as it happens: blocks, system calls, faults, pages.\v"
+	  "Steps (--only): malloc, free, grow, fault, page, heap, life. Not told are readings of /proc.",
+	  true, true, true, mp_cmd_trace },
 	{ "doctor", "[-p PID]",
 	  "What this kernel and this process allow, and what each gap costs. With -p the probes are "
 	  "set for a second (or -d) and their hits shown.",

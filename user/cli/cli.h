@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "cli/failif.h"
+#include "view/steps.h"
 #include "view/view.h"
 
 #define MP_VERSION "0.1.0"
@@ -36,19 +37,22 @@ struct mp_options {
 	const char *debug_dirs[16];
 	size_t nr_debug_dirs;
 	const char *skip[64];
+	struct mp_steps_opts steps; /* trace */
 };
 
 struct mp_command {
 	const char *name;
 	const char *args; /* for the usage line */
 	const char *help;
-	bool takes_target, needs_target, takes_file;
+	bool takes_target, needs_target,
+		takes_file; /* needs_target: or the file, if it takes one */
 	int (*run)(struct mp_options *o);
 };
 
 /* The table of commands, ended by name NULL; the first is the default one ("trace, then report"). */
 extern const struct mp_command mp_commands[];
 
+int mp_cmd_default(struct mp_options *o);
 int mp_cmd_trace(struct mp_options *o);
 int mp_cmd_record(struct mp_options *o);
 int mp_cmd_report(struct mp_options *o);

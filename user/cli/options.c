@@ -31,6 +31,9 @@ enum {
 	OPT_SKIP,
 	OPT_FREEZE,
 	OPT_NO_XRAY,
+	OPT_ONLY,
+	OPT_MIN_SIZE,
+	OPT_FUNCTION,
 };
 
 static const struct argp_option target_options[] = {
@@ -70,6 +73,11 @@ static const struct argp_option view_options[] = {
 	  "exit with 1 if it holds, e.g. 'site_coverage<0.9'; can be repeated", 2 },
 	{ "debug-dir", OPT_DEBUG_DIR, "DIR[:DIR]", 0,
 	  "look here too for separate debug files; can be repeated", 2 },
+	{ "only", OPT_ONLY, "STEP[,STEP]", 0, "trace: only steps of these kinds", 2 },
+	{ "min-size", OPT_MIN_SIZE, "BYTES", 0, "trace: only steps about so many bytes or more",
+	  2 },
+	{ "function", OPT_FUNCTION, "PATTERN", 0,
+	  "trace: only steps with such a function in their call stack", 2 },
 	{ "quiet", 'q', NULL, 0, "only errors on standard error", 3 },
 	{ "verbose", 'v', NULL, 0, "say more; -vv: also the library and the BPF verifier", 3 },
 	{}
@@ -131,6 +139,35 @@ static long parse_count(struct argp_state *st, const char *name, const char *tex
 	if (*end || end == text || n < 0 || n > INT32_MAX)
 		argp_error(st, "%s %s: give a number, 0 or more", name, text);
 	return n;
+}
+
+static uint64_t parse_bytes(struct argp_state *st, const char *name, const char *text)
+{
+	char *end;
+	unsigned long long n = strtoull(text, &end, 10);
+	unsigned int shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
+
+	if (end == text || *text == '-' || (shift ? end[1] : *end) || n > UINT64_MAX >> shift)
+		argp_error(st, "%s %s: give a number of bytes, as 4096 or 64K", name, text);
+	return n << shift;
+}
+
+static error_t parse_steps(int key, char *arg, struct argp_state *st, struct mp_options *o)
+{
+	switch (key) {
+	case OPT_ONLY:
+		if (mp_stages_parse(arg, &o->steps.stages))
+			argp_error(st, "--only %s: some of %s, with commas between them", arg,
+				   mp_stages_words());
+		return 0;
+	case OPT_MIN_SIZE:
+		o->steps.min_bytes = parse_bytes(st, "--min-size", arg);
+		return 0;
+	case OPT_FUNCTION:
+		o->steps.function = arg;
+		return 0;
+	}
+	return ARGP_ERR_UNKNOWN;
 }
 
 static void parse_choice(struct argp_state *st, struct mp_options *o, int key, const char *arg)
@@ -200,18 +237,20 @@ static error_t parse_view(int key, char *arg, struct argp_state *st, struct mp_o
 		o->view_opts.blocks = true;
 		return 0;
 	}
-	return ARGP_ERR_UNKNOWN;
+	return parse_steps(key, arg, st, o);
 }
 
 static void check_whole(struct argp_state *st, const struct parsing *p)
 {
 	const struct mp_options *o = p->o;
 
-	if (p->cmd->needs_target && !o->nr_pids && !o->argv)
+	if (p->cmd->needs_target && !o->nr_pids && !o->argv && !o->file)
 		argp_error(st, "what is to be traced? give -p PID or -- CMD ARG...");
 	if (o->nr_pids && o->argv)
 		argp_error(st, "give -p PID or -- CMD, not both");
-	if (p->cmd->takes_file && !o->file)
+	if (o->file && (o->nr_pids || o->argv))
+		argp_error(st, "give a process or a trace FILE, not both");
+	if (p->cmd->takes_file && !p->cmd->takes_target && !o->file)
 		argp_error(st, "give the trace FILE (made by mallocpath record -o FILE)");
 }
 
@@ -277,6 +316,7 @@ static void view_defaults(struct mp_options *o)
 	o->view_opts.top = 20;
 	o->view_opts.width = 100;
 	o->view_opts.skip = o->skip;
+	o->steps.stages = MP_STEP_ALL;
 	setlocale(LC_CTYPE, "");
 	o->view_opts.utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
 	if (!isatty(STDOUT_FILENO))

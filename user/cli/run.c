@@ -330,8 +330,7 @@ static void judge(struct mp_options *o, const struct mp_report *r)
 	}
 }
 
-/* NULL, with no names: there is no memory. */
-static struct mp_symbols *open_symbols(const struct mp_options *o)
+struct mp_symbols *mp_open_symbols(const struct mp_options *o)
 {
 	struct mp_symbols *sym = mp_symbols__new();
 
@@ -369,7 +368,7 @@ int mp_print_report(struct mp_options *o, struct mp_model *m, struct mp_loss *lo
 		mp_report__free(r);
 		return -EIO;
 	}
-	sym = open_symbols(o);
+	sym = mp_open_symbols(o);
 	rc = mp_close_out(f, o->out, o->view->print(r, sym, &o->view_opts, f), err);
 	judge(o, r);
 	say_trouble(o, sym);

@@ -37,6 +37,9 @@ int mp_check_out(const struct mp_options *o, struct mp_err *err);
 FILE *mp_open_out(const char *path, struct mp_err *err);
 int mp_close_out(FILE *f, const char *path, int rc, struct mp_err *err);
 
+/* With what --debug-dir adds. NULL, with no names: there is no memory. */
+struct mp_symbols *mp_open_symbols(const struct mp_options *o);
+
 /* Prints @m as @o->view to -o or standard output. */
 int mp_print_report(struct mp_options *o, struct mp_model *m, struct mp_loss *loss,
 		    struct mp_err *err);

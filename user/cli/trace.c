@@ -1,52 +1,89 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* mallocpath -p PID, mallocpath -- CMD: trace, then report. */
+/* mallocpath trace: every step as a line, as it happens. */
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #include "cli/run.h"
 #include "trace/trace.h"
+#include "view/steps.h"
 
-struct tracing {
-	struct mp_options *o;
+struct following {
 	struct mp_model *m;
+	struct mp_steps *steps;
 	struct mp_loss loss;
+	bool goes_on; /* a command runs to its end, whoever reads on */
+	int broken;   /* -errno: the lines cannot be written */
 };
 
-static int apply(void *ctx, const struct mp_ev *ev)
+static int follow(void *ctx, const struct mp_ev *ev)
 {
-	struct tracing *t = ctx;
+	struct following *f = ctx;
+	int rc;
 
 	if (mp_decode(ev, ev->size) != ev->size)
 		return -EBADMSG;
-	return mp_model__apply(t->m, ev);
+	if (ev->type == MP_EV_GAP)
+		f->loss.events_dropped += ((const struct mp_ev_gap *)ev)->count;
+	rc = f->broken ? 0 : mp_steps__put(f->steps, ev);
+	if (rc && rc != -ENOMEM) {
+		f->broken = rc;
+		rc = f->goes_on ? 0 : rc;
+	}
+	return rc ? rc : mp_model__apply(f->m, ev);
 }
 
-static int snapshot(void *ctx, struct mp_session *s, struct mp_err *err)
+static int run(struct mp_options *o, struct following *f, int *status, struct mp_err *err)
 {
-	struct tracing *t = ctx;
-	int rc = mp_session__instant(s, err);
+	static const struct mp_run_ops ops = { .sink = follow };
+	int truncated = 0, rc;
 
-	return rc ? rc : mp_print_report(t->o, t->m, NULL, err);
+	if (!o->file)
+		return mp_run(o, &ops, f, status, err);
+	rc = mp_file_read(o->file, follow, f, &truncated, err);
+	if (rc == -ENOMEM && !err->exit)
+		mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory for the events of %s", o->file);
+	if (truncated)
+		fprintf(stderr, "mallocpath: %s ends in the middle of an event\n", o->file);
+	return rc;
 }
 
-static int finish(void *ctx, struct mp_err *err)
+static int print_all(struct mp_options *o, struct following *f, struct mp_symbols *sym, FILE *out,
+		     int *status, struct mp_err *err)
 {
-	struct tracing *t = ctx;
+	int rc;
 
-	return mp_print_report(t->o, t->m, &t->loss, err);
+	f->m = mp_model__new();
+	f->steps = f->m ? mp_steps__new(f->m, sym, &o->steps, &o->view_opts, out) : NULL;
+	rc = f->steps ? run(o, f, status, err) : mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory");
+	if (f->broken)
+		rc = f->broken;
+	if (!o->quiet && f->steps && rc != -EPIPE)
+		fprintf(stderr, "mallocpath: %" PRIu64 " steps shown, %" PRIu64 " events lost\n",
+			mp_steps__shown(f->steps), f->loss.events_dropped);
+	mp_steps__free(f->steps);
+	mp_model__free(f->m);
+	return rc;
 }
 
 int mp_cmd_trace(struct mp_options *o)
 {
-	static const struct mp_run_ops ops = { .sink = apply,
-					       .snapshot = snapshot,
-					       .finish = finish };
-	struct tracing t = { .o = o, .m = mp_model__new() };
+	struct following f = { .goes_on = o->argv };
 	struct mp_err err = { .exit = 0 };
+	struct mp_symbols *sym;
 	int status = -1, rc;
+	FILE *out = mp_open_out(o->out, &err);
 
-	rc = t.m ? mp_check_out(o, &err) : mp_fail(&err, MP_EXIT_FAILED, ENOMEM, "no memory");
-	if (!rc)
-		rc = mp_run(o, &ops, &t, &status, &err);
-	mp_model__free(t.m);
-	return rc ? mp_complain(&err) : mp_exit_status(o, status, &t.loss);
+	if (!out)
+		return mp_complain(&err);
+	setvbuf(out, NULL, o->file ? _IOFBF : _IOLBF, 0);
+	sym = mp_open_symbols(o);
+	rc = print_all(o, &f, sym, out, &status, &err);
+	mp_symbols__free(sym);
+	if (rc == -EPIPE)
+		clearerr(out);
+	if (!rc || f.broken)
+		rc = mp_close_out(out, o->out, rc, &err);
+	return rc ? mp_complain(&err) : mp_exit_status(o, status, &f.loss);
 }

@@ -267,11 +267,18 @@ static int set_pages(struct mp_model *m, struct mp_process *p, const struct mp_e
 	return arrive(p, vpn, &rec);
 }
 
+int mp_fault_look(struct mp_model *m, struct mp_process *p, const struct mp_ev_fault *ev,
+		  const struct mp_vma_rec *vma, struct mp_fault_look *look)
+{
+	look->kind = kind_of(ev, vma);
+	look->by = by_of(ev);
+	return owner(m, p, ev, &look->owner) || toucher(m, p, ev, &look->toucher) ? -ENOMEM : 0;
+}
+
 int mp_on_fault(struct mp_model *m, struct mp_process *p, const struct mp_ev_fault *ev)
 {
 	const struct mp_vma_rec *vma;
-	uint32_t site, touched_by;
-	enum mp_kind kind;
+	struct mp_fault_look look;
 
 	if (ev->addr >= MP_ADDR_END)
 		return 0;
@@ -280,17 +287,16 @@ int mp_on_fault(struct mp_model *m, struct mp_process *p, const struct mp_ev_fau
 		grow_stack(p, ev->addr);
 		vma = mp_ranges__vma(&p->ranges, ev->addr);
 	}
-	kind = kind_of(ev, vma);
-	if (mp_tally__count(&p->tally, ev->addr >> MP_PAGE_SHIFT, kind) || owner(m, p, ev, &site) ||
-	    toucher(m, p, ev, &touched_by))
+	if (mp_fault_look(m, p, ev, vma, &look) ||
+	    mp_tally__count(&p->tally, ev->addr >> MP_PAGE_SHIFT, look.kind))
 		return -ENOMEM;
-	count(m, site, ev, kind);
+	count(m, look.owner, ev, look.kind);
 	check_chain(m, ev);
-	if (kind == MP_KIND_FILE || kind == MP_KIND_SHMEM)
+	if (look.kind == MP_KIND_FILE || look.kind == MP_KIND_SHMEM)
 		return 0;
 	if (ev->flags & MP_FAULT_WALKED && !(ev->flags & MP_FAULT_PRESENT))
 		return 0; /* it was gone again when the fault ended */
-	if (kind != MP_KIND_ZERO)
-		count_refault(m, p, site, ev);
-	return set_pages(m, p, ev, kind, touched_by);
+	if (look.kind != MP_KIND_ZERO)
+		count_refault(m, p, look.owner, ev);
+	return set_pages(m, p, ev, look.kind, look.toucher);
 }

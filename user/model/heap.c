@@ -82,6 +82,11 @@ static uint8_t tiered_of(const struct mp_allocator_rec *a, const struct mp_ev_al
 	return ev->tiered;
 }
 
+uint8_t mp_tiered(const struct mp_process *p, const struct mp_ev_alloc *ev, bool stayed)
+{
+	return tiered_of(allocator(p, ev->provider), ev, stayed);
+}
+
 static void count_tier(struct mp_model *m, struct mp_site_rec *rec, uint8_t tiered, uint64_t bytes)
 {
 	uint8_t tier = MP_TIER_OF(tiered);

@@ -102,6 +102,8 @@ int mp_on_free(struct mp_model *m, struct mp_process *p, const struct mp_ev_free
 int mp_on_realloc(struct mp_model *m, struct mp_process *p, const struct mp_ev_free *ev);
 int mp_on_realloc_done(struct mp_model *m, struct mp_process *p,
 		       const struct mp_ev_realloc_done *ev);
+/* MP_TIERED() of a block. @stayed: realloc did not move it. */
+uint8_t mp_tiered(const struct mp_process *p, const struct mp_ev_alloc *ev, bool stayed);
 /* The live counts of sites lose (exec) or gain (fork) every block of @p. */
 int mp_heap_uncount(struct mp_model *m, struct mp_process *p);
 int mp_heap_count(struct mp_model *m, struct mp_process *p);
@@ -136,6 +138,14 @@ uint32_t mp_seed_own(const struct mp_process *p, size_t *at, uint64_t vpn);
 
 /* faults.c */
 int mp_on_fault(struct mp_model *m, struct mp_process *p, const struct mp_ev_fault *ev);
+struct mp_fault_look {
+	uint32_t owner, toucher; /* sites */
+	enum mp_kind kind;
+	enum mp_by by;
+};
+/* What a fault in @vma (NULL: in none that is known) is, as things stand before it. */
+int mp_fault_look(struct mp_model *m, struct mp_process *p, const struct mp_ev_fault *ev,
+		  const struct mp_vma_rec *vma, struct mp_fault_look *look);
 /* The fault that a folio's MP_EV_PAGES belongs to, or NULL. */
 const struct mp_page_rec *mp_last_fault(struct mp_model *m, const struct mp_ev *h);
 
