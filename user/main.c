@@ -10,34 +10,39 @@
 const struct mp_command mp_commands[] = {
 	{ "", "-p PID[,PID]\n-- CMD ARG...",
 	  "Which line of a program owns each physical page, and how did it get it?\v"
-	  "Commands: record, report, trace, doctor, vmas, xray; each has its own --help.\n"
+	  "Commands: record, report, trace, explain, doctor, vmas, xray; each has its own --help.\n"
 	  "  mallocpath -p 4242                 trace a running process until Ctrl-C, then report\n"
 	  "  mallocpath -f -- gcc -O2 -c x.c    trace a command and its children\n"
 	  "  mallocpath record -o t.mpt -p 4242 keep the events\n"
 	  "  mallocpath report t.mpt --view tree",
-	  true, true, false, mp_cmd_default },
+	  true, true, false, false, mp_cmd_default },
 	{ "record", "-o FILE -p PID[,PID]\n-o FILE -- CMD ARG...",
-	  "Keep the events of a run in FILE.", true, true, false, mp_cmd_record },
+	  "Keep the events of a run in FILE.", true, true, false, false, mp_cmd_record },
 	{ "report", "FILE", "Show a recorded trace; needs no root and no BPF.", false, false, true,
-	  mp_cmd_report },
+	  false, mp_cmd_report },
 	{ "trace", "-p PID[,PID]\n-- CMD ARG...\nFILE",
 	  "Every step as a line, as it happens: blocks, system calls, faults, pages.\v"
 	  "Steps (--only): malloc, free, grow, fault, page, heap, life. Not told are readings of /proc.",
-	  true, true, true, mp_cmd_trace },
+	  true, true, true, false, mp_cmd_trace },
+	{ "explain", "ADDR -p PID[,PID]\nADDR FILE\npfn:N ...",
+	  "The life of one block or page in words: who asked for it, which part of the allocator served "
+	  "it and why, the mapping, the touch, the page, and what shares it. With -p only what can be "
+	  "read without tracing.",
+	  true, true, true, true, mp_cmd_explain },
 	{ "doctor", "[-p PID]",
 	  "What this kernel and this process allow, and what each gap costs. With -p the probes are "
 	  "set for a second (or -d) and their hits shown.",
-	  true, false, false, mp_cmd_doctor },
+	  true, false, false, false, mp_cmd_doctor },
 	{ "vmas", "-p PID[,PID]",
 	  "The kernel module's numbers, mapping by mapping: what is mapped, which faults there were. "
 	  "With -d faults are counted for so long; nothing is traced, and BPF is not used.",
-	  true, true, false, mp_cmd_vmas },
+	  true, true, false, false, mp_cmd_vmas },
 	{ "xray", "-p PID[,PID]",
 	  "The heap of a process as it stands: what each byte of it is, which pages are there, and "
 	  "what keeps them. Nothing is traced, and BPF is not used; no root for processes of one's "
 	  "own.",
-	  true, true, false, mp_cmd_xray },
-	{ NULL, NULL, NULL, false, false, false, NULL },
+	  true, true, false, false, mp_cmd_xray },
+	{ NULL, NULL, NULL, false, false, false, false, NULL },
 };
 
 int mp_complain(const struct mp_err *err)

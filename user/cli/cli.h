@@ -19,10 +19,11 @@
 struct mp_options {
 	pid_t pids[MP_PIDS_MAX];
 	size_t nr_pids;
-	char **argv;      /* the command to launch, NULL: none */
-	const char *file; /* positional trace file */
-	const char *out;  /* -o */
-	double seconds;   /* -d; 0: no limit */
+	char **argv;         /* the command to launch, NULL: none */
+	const char *file;    /* positional trace file */
+	const char *out;     /* -o */
+	const char *subject; /* explain: what */
+	double seconds;      /* -d; 0: no limit */
 	bool follow, strict, no_alloc_probes;
 	bool freeze; /* xray */
 	bool no_xray;
@@ -46,6 +47,7 @@ struct mp_command {
 	const char *help;
 	bool takes_target, needs_target,
 		takes_file; /* needs_target: or the file, if it takes one */
+	bool takes_subject; /* a word before the file */
 	int (*run)(struct mp_options *o);
 };
 
@@ -56,6 +58,7 @@ int mp_cmd_default(struct mp_options *o);
 int mp_cmd_trace(struct mp_options *o);
 int mp_cmd_record(struct mp_options *o);
 int mp_cmd_report(struct mp_options *o);
+int mp_cmd_explain(struct mp_options *o);
 int mp_cmd_doctor(struct mp_options *o);
 int mp_cmd_vmas(struct mp_options *o);
 int mp_cmd_xray(struct mp_options *o);

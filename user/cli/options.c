@@ -296,6 +296,10 @@ static error_t parse(int key, char *arg, struct argp_state *st)
 		parse_choice(st, o, key, arg);
 		return 0;
 	case ARGP_KEY_ARG:
+		if (p->cmd->takes_subject && !o->subject) {
+			o->subject = arg;
+			return 0;
+		}
 		if (!p->cmd->takes_file || o->file)
 			argp_error(st, "\"%s\" is not understood: a command to trace goes after --",
 				   arg);
