@@ -10,7 +10,7 @@
 const struct mp_command mp_commands[] = {
 	{ "", "-p PID[,PID]\n-- CMD ARG...",
 	  "Which line of a program owns each physical page, and how did it get it?\v"
-	  "Commands: record, report, trace, explain, doctor, vmas, xray; each has its own --help.\n"
+	  "Commands: record, report, top, trace, explain, doctor, vmas, xray; each has its own --help.\n"
 	  "  mallocpath -p 4242                 trace a running process until Ctrl-C, then report\n"
 	  "  mallocpath -f -- gcc -O2 -c x.c    trace a command and its children\n"
 	  "  mallocpath record -o t.mpt -p 4242 keep the events\n"
@@ -24,6 +24,10 @@ const struct mp_command mp_commands[] = {
 	  "Every step as a line, as it happens: blocks, system calls, faults, pages.\v"
 	  "Steps (--only): malloc, free, grow, fault, page, heap, life. Not told are readings of /proc.",
 	  true, true, true, false, mp_cmd_trace },
+	{ "top", "-p PID[,PID]",
+	  "A live screen of the sites, with what they gain and ask for a second. h tells the keys. Where "
+	  "the output is no terminal: plain text, again and again.",
+	  true, true, false, false, mp_cmd_top },
 	{ "explain", "ADDR -p PID[,PID]\nADDR FILE\npfn:N ...",
 	  "The life of one block or page in words: who asked for it, which part of the allocator served "
 	  "it and why, the mapping, the touch, the page, and what shares it. With -p only what can be "

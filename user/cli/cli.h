@@ -24,6 +24,7 @@ struct mp_options {
 	const char *out;     /* -o */
 	const char *subject; /* explain: what */
 	double seconds;      /* -d; 0: no limit */
+	double interval;     /* top: seconds between two screens */
 	bool follow, strict, no_alloc_probes;
 	bool freeze; /* xray */
 	bool no_xray;
@@ -58,6 +59,7 @@ int mp_cmd_default(struct mp_options *o);
 int mp_cmd_trace(struct mp_options *o);
 int mp_cmd_record(struct mp_options *o);
 int mp_cmd_report(struct mp_options *o);
+int mp_cmd_top(struct mp_options *o);
 int mp_cmd_explain(struct mp_options *o);
 int mp_cmd_doctor(struct mp_options *o);
 int mp_cmd_vmas(struct mp_options *o);

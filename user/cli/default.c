@@ -23,7 +23,7 @@ static int apply(void *ctx, const struct mp_ev *ev)
 static int snapshot(void *ctx, struct mp_session *s, struct mp_err *err)
 {
 	struct tracing *t = ctx;
-	int rc = mp_session__instant(s, err);
+	int rc = mp_session__instant(s, false, err);
 
 	return rc ? rc : mp_print_report(t->o, t->m, NULL, err);
 }

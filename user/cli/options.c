@@ -34,6 +34,7 @@ enum {
 	OPT_ONLY,
 	OPT_MIN_SIZE,
 	OPT_FUNCTION,
+	OPT_INTERVAL,
 };
 
 static const struct argp_option target_options[] = {
@@ -78,6 +79,7 @@ static const struct argp_option view_options[] = {
 	  2 },
 	{ "function", OPT_FUNCTION, "PATTERN", 0,
 	  "trace: only steps with such a function in their call stack", 2 },
+	{ "interval", OPT_INTERVAL, "SEC", 0, "top: seconds between two screens (default 1)", 2 },
 	{ "quiet", 'q', NULL, 0, "only errors on standard error", 3 },
 	{ "verbose", 'v', NULL, 0, "say more; -vv: also the library and the BPF verifier", 3 },
 	{}
@@ -109,13 +111,13 @@ static void parse_pids(struct argp_state *st, struct mp_options *o, const char *
 	}
 }
 
-static double parse_seconds(struct argp_state *st, const char *text)
+static double parse_seconds(struct argp_state *st, const char *name, const char *text)
 {
 	char *end;
 	double sec = strtod(text, &end);
 
 	if (*end || end == text || !(sec > 0) || sec > 1e9)
-		argp_error(st, "-d %s: give a number of seconds above 0", text);
+		argp_error(st, "%s %s: give a number of seconds above 0", name, text);
 	return sec;
 }
 
@@ -165,6 +167,9 @@ static error_t parse_steps(int key, char *arg, struct argp_state *st, struct mp_
 		return 0;
 	case OPT_FUNCTION:
 		o->steps.function = arg;
+		return 0;
+	case OPT_INTERVAL:
+		o->interval = parse_seconds(st, "--interval", arg);
 		return 0;
 	}
 	return ARGP_ERR_UNKNOWN;
@@ -264,7 +269,7 @@ static error_t parse(int key, char *arg, struct argp_state *st)
 		parse_pids(st, o, arg);
 		return 0;
 	case 'd':
-		o->seconds = parse_seconds(st, arg);
+		o->seconds = parse_seconds(st, "-d", arg);
 		return 0;
 	case 'f':
 		o->follow = true;
@@ -321,6 +326,7 @@ static void view_defaults(struct mp_options *o)
 	o->view_opts.width = 100;
 	o->view_opts.skip = o->skip;
 	o->steps.stages = MP_STEP_ALL;
+	o->interval = 1;
 	setlocale(LC_CTYPE, "");
 	o->view_opts.utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
 	if (!isatty(STDOUT_FILENO))

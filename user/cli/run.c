@@ -146,6 +146,12 @@ static int loop(struct mp_options *o, struct mp_session *s, const struct mp_run_
 			snapshot_asked = 0;
 			rc = ops->snapshot(ctx, s, err) ? -EIO : 1;
 		}
+		if (rc > 0 && ops->tick) {
+			int done = ops->tick(ctx, s, err);
+
+			if (done)
+				return done < 0 ? done : 0;
+		}
 		say_progress(o, begin, &last);
 	}
 	if (last != begin)
@@ -236,8 +242,8 @@ int mp_run(struct mp_options *o, const struct mp_run_ops *ops, void *ctx, int *s
 			strerror(-rc));
 	else
 		rc = loop(o, s, ops, ctx, err);
-	if (!rc)
-		rc = mp_session__instant(s, err);
+	if (!rc && !ops->brief)
+		rc = mp_session__instant(s, false, err);
 	wait_for_command(o, s, status);
 	say_children(s);
 	say_witness(o, s);

@@ -13,6 +13,9 @@ struct mp_run_ops {
 	mp_emit_fn sink; /* every event */
 	/* Asked for by SIGUSR1: a report of this instant, tracing goes on. May be NULL. */
 	int (*snapshot)(void *ctx, struct mp_session *s, struct mp_err *err);
+	/* Called about a hundred times a second: 0 to go on, 1 to stop, -errno with @err. May be NULL. */
+	int (*tick)(void *ctx, struct mp_session *s, struct mp_err *err);
+	bool brief; /* what is shown needs no last instant */
 	/* Tracing is over and its last instant is in the sink; probes go meanwhile. May be NULL. */
 	int (*finish)(void *ctx, struct mp_err *err);
 	/* What call stacks took up; NULL: told by -v. */

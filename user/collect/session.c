@@ -500,13 +500,14 @@ static void ask_witness(struct mp_session *s, pid_t pid)
 }
 
 /* What is read of a process that ends meanwhile is left out: its EXIT tells the rest. */
-static int read_process(struct mp_session *s, pid_t pid, struct mp_err *err)
+static int read_process(struct mp_session *s, pid_t pid, bool brief, struct mp_err *err)
 {
 	int rc;
 
-	ask_witness(s, pid);
+	if (!brief)
+		ask_witness(s, pid);
 	rc = mp_procfs_maps(pid, true, mp_stream_emit, s->stream, err);
-	if (!rc)
+	if (!rc && !brief)
 		rc = read_pages(s, pid, MP_SRC_CHECK, err);
 	mp_probes__tell(s->probes, pid, mp_stream_emit, s->stream);
 	mp_limits__tell(s->limits, pid, mp_stream_emit, s->stream);
@@ -514,7 +515,7 @@ static int read_process(struct mp_session *s, pid_t pid, struct mp_err *err)
 	return rc == -ESRCH || rc == -ENOENT ? 0 : rc;
 }
 
-int mp_session__instant(struct mp_session *s, struct mp_err *err)
+int mp_session__instant(struct mp_session *s, bool brief, struct mp_err *err)
 {
 	struct mp_ev_instant ev = { .h = { .type = MP_EV_INSTANT, .size = sizeof(ev) },
 				    .at = s->ran_out ? MP_AT_OOM : MP_AT_NOW };
@@ -525,13 +526,13 @@ int mp_session__instant(struct mp_session *s, struct mp_err *err)
 	 * First: it takes longest, and the rest is of one time. Where memory has run out there is none
 	 * for a copy, and no time.
 	 */
-	for (size_t i = 0; !s->ran_out && i < s->nr; i++)
+	for (size_t i = 0; !brief && !s->ran_out && i < s->nr; i++)
 		if (!s->list[i].ended)
 			read_heap(s, s->list[i].pid, NULL);
 	s->ran_out = false;
 	for (size_t i = 0; i < s->nr && rc >= 0; i++)
 		if (!s->list[i].ended)
-			rc = read_process(s, s->list[i].pid, err);
+			rc = read_process(s, s->list[i].pid, brief, err);
 	tell_loss(s);
 	tell_cost(s);
 	ev.h.ts_ns = mp_mono_ns();

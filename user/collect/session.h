@@ -55,8 +55,11 @@ const struct mp_shortage *mp_session__shortage(struct mp_session *s);
 /* The cgroup whose memory limit we share with a traced process, NULL: none. */
 const char *mp_session__shared_limit(const struct mp_session *s, uint64_t *limit_bytes);
 
-/* Reads /proc now, so that the stream holds all a report of this instant needs. */
-int mp_session__instant(struct mp_session *s, struct mp_err *err);
+/*
+ * Reads /proc now, so that the stream holds all a report of this instant needs. @brief: neither
+ * pagemap nor heaps, so that pages and blocks are as the events tell.
+ */
+int mp_session__instant(struct mp_session *s, bool brief, struct mp_err *err);
 
 /* What could not be done while tracing went on. An error with @exit 0: it could. */
 struct mp_session_troubles {

@@ -37,6 +37,8 @@ uint64_t mp_order_metric(const struct mp_site *site, enum mp_sort sort)
 		return site->calls;
 	case MP_SORT_PINNED:
 		return site->pinned > 0 ? (uint64_t)site->pinned : 0;
+	case MP_SORT_NR:
+		break;
 	}
 	return 0;
 }

@@ -25,18 +25,24 @@ const struct mp_view *mp_view_find(const char *name)
 	return NULL;
 }
 
+static const char *const sorts[MP_SORT_NR] = {
+	[MP_SORT_RESIDENT] = "resident", [MP_SORT_CHARGED] = "charged",
+	[MP_SORT_LIVE] = "live",         [MP_SORT_UNTOUCHED] = "untouched",
+	[MP_SORT_FAULTS] = "faults",     [MP_SORT_FAULT_NS] = "fault-ns",
+	[MP_SORT_CALLS] = "calls",       [MP_SORT_PINNED] = "pinned",
+};
+
+const char *mp_sort_name(enum mp_sort sort)
+{
+	return sort < MP_SORT_NR ? sorts[sort] : "?";
+}
+
 int mp_sort_parse(const char *word, enum mp_sort *sort)
 {
-	static const char *const words[] = {
-		[MP_SORT_RESIDENT] = "resident", [MP_SORT_CHARGED] = "charged",
-		[MP_SORT_LIVE] = "live",         [MP_SORT_UNTOUCHED] = "untouched",
-		[MP_SORT_FAULTS] = "faults",     [MP_SORT_FAULT_NS] = "fault-ns",
-		[MP_SORT_CALLS] = "calls",       [MP_SORT_PINNED] = "pinned",
-	};
 	size_t i;
 
-	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		if (!strcmp(words[i], word)) {
+	for (i = 0; i < MP_SORT_NR; i++) {
+		if (!strcmp(sorts[i], word)) {
 			*sort = i;
 			return 0;
 		}

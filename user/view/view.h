@@ -18,6 +18,7 @@ enum mp_sort {
 	MP_SORT_FAULT_NS,
 	MP_SORT_CALLS,
 	MP_SORT_PINNED, /* what is not known counts as none */
+	MP_SORT_NR
 };
 
 struct mp_view_opts {
@@ -48,5 +49,6 @@ extern const struct mp_view mp_views[];
 const struct mp_view *mp_view_find(const char *name);
 /* "resident", "charged", ... into *@sort; -EINVAL if unknown. */
 int mp_sort_parse(const char *word, enum mp_sort *sort);
+const char *mp_sort_name(enum mp_sort sort);
 
 #endif
