@@ -30,6 +30,8 @@ prefix ?= /usr/local
 bindir ?= $(prefix)/bin
 mandir ?= $(prefix)/share/man
 docdir ?= $(prefix)/share/doc/mallocpath
+bashdir ?= $(prefix)/share/bash-completion/completions
+zshdir ?= $(prefix)/share/zsh/site-functions
 
 Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' '$(1)' '$(2)')
@@ -270,9 +272,13 @@ install: $(program)
 		$(INSTALL) -d '$(DESTDIR)$(mandir)'/man$${page##*.}; \
 		$(INSTALL) -m 644 $$page '$(DESTDIR)$(mandir)'/man$${page##*.}/; \
 	done
+	$(INSTALL) -d '$(DESTDIR)$(bashdir)' '$(DESTDIR)$(zshdir)'
+	$(INSTALL) -m 644 scripts/completion/mallocpath.bash '$(DESTDIR)$(bashdir)/mallocpath'
+	$(INSTALL) -m 644 scripts/completion/_mallocpath '$(DESTDIR)$(zshdir)/'
 
 uninstall:
-	rm -f '$(DESTDIR)$(bindir)/mallocpath'
+	rm -f '$(DESTDIR)$(bindir)/mallocpath' '$(DESTDIR)$(bashdir)/mallocpath' \
+		'$(DESTDIR)$(zshdir)/_mallocpath'
 	set -e; for page in $(notdir $(wildcard docs/*.1 docs/*.8)); do \
 		rm -f '$(DESTDIR)$(mandir)'/man$${page##*.}/$$page; \
 	done
