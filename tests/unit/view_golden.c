@@ -40,6 +40,12 @@ static const struct golden {
 	{ "audited", "json", "", { .top = 20 } },
 	{ "ended", "table", "", { .top = 20 } },
 	{ "ended", "json", "", { .top = 20 } },
+	{ "lazy", "fold", "", { .top = 20 } },
+	{ "lazy", "fold", "-verbose", { .verbose = 1, .sort = MP_SORT_FAULTS } },
+	{ "lazy", "csv", "", { .top = 1 } },
+	{ "losses", "fold", "-calls", { .sort = MP_SORT_CALLS } },
+	{ "losses", "csv", "", { .top = 20 } },
+	{ "empty", "csv", "", { .top = 20 } },
 };
 
 static char *read_file(const char *path)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <langinfo.h>
 #include <locale.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -56,12 +57,13 @@ static const struct argp_option target_options[] = {
 };
 
 static const struct argp_option view_options[] = {
-	{ "view", OPT_VIEW, "VIEW", 0, "table (default), tree, json", 2 },
+	{ "view", OPT_VIEW, "VIEW", 0, NULL, 2 }, /* the text is made from the table of views */
 	{ "output", 'o', "FILE", 0, "write to FILE (mode 0600) instead of standard output", 2 },
 	{ "top", 'n', "N", 0, "show N sites (0: all; default 20)", 2 },
-	{ "sort", OPT_SORT, "KEY", 0,
-	  "resident, charged, live, untouched, pinned, faults, fault-ns or calls", 2 },
-	{ "metric", OPT_METRIC, "KEY", OPTION_ALIAS | OPTION_HIDDEN, NULL, 2 },
+	{ "metric", OPT_METRIC, "KEY", 0,
+	  "what is shown: resident (default), charged, live, untouched, faults, fault-ns or calls",
+	  2 },
+	{ "sort", OPT_SORT, "KEY", 0, "the same, or pinned: what sites are ordered by", 2 },
 	{ "stacks", OPT_STACKS, NULL, 0, "table: one row a call stack, its frames below", 2 },
 	{ "skip", OPT_SKIP, "PATTERN", 0,
 	  "a wrapper: show sites by the function that called it ('my_alloc*'); can be repeated",
@@ -190,21 +192,40 @@ static void parse_choice(struct argp_state *st, struct mp_options *o, int key, c
 	argp_error(st, "--fault-source %s: one of auto, fentry, kprobe, tracepoint", arg);
 }
 
+/* "table, tree, ..." */
+static const char *view_names(void)
+{
+	static char names[200];
+	size_t used = 0;
+
+	for (const struct mp_view *v = mp_views; v->name && used < sizeof(names); v++)
+		used += snprintf(names + used, sizeof(names) - used, "%s%s",
+				 v == mp_views ? "" : ", ", v->name);
+	return names;
+}
+
+static void parse_metric(struct argp_state *st, struct mp_options *o, int key, const char *arg)
+{
+	enum mp_sort *sort = &o->view_opts.sort;
+
+	if (!mp_sort_parse(arg, sort) && (key == OPT_SORT || *sort != MP_SORT_PINNED))
+		return;
+	argp_error(st,
+		   "--%s %s: one of resident, charged, live, untouched, %sfaults, fault-ns, calls",
+		   key == OPT_SORT ? "sort" : "metric", arg, key == OPT_SORT ? "pinned, " : "");
+}
+
 static error_t parse_view(int key, char *arg, struct argp_state *st, struct mp_options *o)
 {
 	switch (key) {
 	case OPT_VIEW:
 		o->view = mp_view_find(arg);
 		if (!o->view)
-			argp_error(st, "--view %s: one of table, tree, json", arg);
+			argp_error(st, "--view %s: one of %s", arg, view_names());
 		return 0;
 	case OPT_SORT:
 	case OPT_METRIC:
-		if (mp_sort_parse(arg, &o->view_opts.sort))
-			argp_error(st,
-				   "--sort %s: one of resident, charged, live, untouched, "
-				   "pinned, faults, fault-ns, calls",
-				   arg);
+		parse_metric(st, o, key, arg);
 		return 0;
 	case OPT_FAIL_IF:
 		if (o->nr_fail_if == sizeof(o->fail_if) / sizeof(o->fail_if[0]))
@@ -348,8 +369,11 @@ void mp_options_parse(const struct mp_command *cmd, int argc, char **argv, struc
 	view_defaults(o);
 	for (int i = 0; cmd->takes_target && target_options[i].name; i++)
 		all[n++] = target_options[i];
-	for (int i = 0; view_options[i].name; i++)
+	for (int i = 0; view_options[i].name; i++) {
 		all[n++] = view_options[i];
+		if (view_options[i].key == OPT_VIEW)
+			all[n - 1].doc = view_names();
+	}
 	all[n] = (struct argp_option){};
 	argp.options = all;
 	for (int i = 1; cmd->takes_target && i < argc; i++)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "view/frames.h"
+#include "view/metric.h"
 #include "view/order.h"
 #include "view/rows.h"
 #include "view/units.h"
@@ -91,31 +92,18 @@ static void add_pinned(struct row *row, uint64_t bytes)
 	row->n[PINNED] += mp_units_signed(bytes);
 }
 
-/*
- * Blocks without a known site have no entry in the report: they are what the books hold beyond the
- * sites. Mappings are not part of the books' blocks.
- */
 static void find_unknown(struct table *t)
 {
-	uint64_t book = 0, sited = 0, blocks = 0, sited_blocks = 0;
+	const struct mp_unknown unknown = mp_unknown_find(t->r);
 	size_t i;
 
-	for (i = 0; i < t->r->nr_procs; i++) {
-		if (t->r->procs[i].books.block > 0)
-			book += t->r->procs[i].books.block;
-		blocks += t->r->procs[i].live_blocks;
-	}
-	for (i = 0; i < t->r->nr_sites; i++) {
-		sited += t->r->sites[i].mapping ? 0 : t->r->sites[i].resident_bytes;
-		sited_blocks += t->r->sites[i].live_blocks;
-	}
 	for (i = 0; i < COLUMNS; i++)
 		t->unknown.n[i] = MP_UNKNOWN;
-	t->unknown.n[RESIDENT] = book > sited ? mp_units_signed(book - sited) : 0;
+	t->unknown.n[RESIDENT] = mp_units_signed(unknown.resident_bytes);
 	for (i = 0; i < t->r->nr_procs; i++)
 		if (t->r->procs[i].xray.compared)
 			add_pinned(&t->unknown, t->r->procs[i].xray.pinned_unknown);
-	t->unknown_blocks = blocks > sited_blocks ? blocks - sited_blocks : 0;
+	t->unknown_blocks = unknown.live_blocks;
 }
 
 static struct mp_text cell(const struct table *t, const struct row *row, enum column c)

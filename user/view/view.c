@@ -12,6 +12,9 @@ const struct mp_view mp_views[] = {
 	{ "tree", "one site's path from malloc to the physical pages",
 	  MP_REPORT_PAGES | MP_REPORT_BLOCKS, mp_view_tree },
 	{ "json", "everything, for programs (schema mallocpath.report/1)", 0, mp_view_json },
+	{ "fold", "call stacks with what they have of the metric, for flame graphs", 0,
+	  mp_view_fold },
+	{ "csv", "the sites, for spreadsheets and data frames (RFC 4180)", 0, mp_view_csv },
 	{ NULL, NULL, 0, NULL },
 };
 
@@ -23,31 +26,6 @@ const struct mp_view *mp_view_find(const char *name)
 		if (!strcmp(v->name, name))
 			return v;
 	return NULL;
-}
-
-static const char *const sorts[MP_SORT_NR] = {
-	[MP_SORT_RESIDENT] = "resident", [MP_SORT_CHARGED] = "charged",
-	[MP_SORT_LIVE] = "live",         [MP_SORT_UNTOUCHED] = "untouched",
-	[MP_SORT_FAULTS] = "faults",     [MP_SORT_FAULT_NS] = "fault-ns",
-	[MP_SORT_CALLS] = "calls",       [MP_SORT_PINNED] = "pinned",
-};
-
-const char *mp_sort_name(enum mp_sort sort)
-{
-	return sort < MP_SORT_NR ? sorts[sort] : "?";
-}
-
-int mp_sort_parse(const char *word, enum mp_sort *sort)
-{
-	size_t i;
-
-	for (i = 0; i < MP_SORT_NR; i++) {
-		if (!strcmp(sorts[i], word)) {
-			*sort = i;
-			return 0;
-		}
-	}
-	return -EINVAL;
 }
 
 double mp_cost_fraction(const struct mp_cost *cost)

@@ -23,7 +23,8 @@ enum mp_sort {
 
 struct mp_view_opts {
 	int top;           /* sites shown; 0: all */
-	enum mp_sort sort; /* metric for order (table) and for the choice of site (tree) */
+	enum mp_sort sort; /* the metric: what is measured (fold), orders sites (table, csv), or
+			      chooses one (tree) */
 	bool bytes;        /* plain numbers, no units */
 	bool color;
 	int width;          /* columns of the terminal, 0: none there, 100 are used */

@@ -12,6 +12,10 @@ int mp_view_tree(const struct mp_report *r, struct mp_symbols *sym, const struct
 		 FILE *out);
 int mp_view_json(const struct mp_report *r, struct mp_symbols *sym, const struct mp_view_opts *opts,
 		 FILE *out);
+int mp_view_fold(const struct mp_report *r, struct mp_symbols *sym, const struct mp_view_opts *opts,
+		 FILE *out);
+int mp_view_csv(const struct mp_report *r, struct mp_symbols *sym, const struct mp_view_opts *opts,
+		FILE *out);
 
 /* The first lines and the last ones of every text view. */
 void mp_text_books(const struct mp_proc *proc, const struct mp_view_opts *opts, FILE *out);
