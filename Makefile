@@ -126,6 +126,9 @@ $(O)/user/%.o: user/%.c $(BUILD)/config.h
 
 $(skeleton_users): | $(skeletons)
 
+# What MP_EMBED (user/view/embed.h) takes in is not among what the compiler lists.
+$(O)/user/view/flame.o $(BUILD)/fuzz/user/view/flame.o: user/view/flame.js user/view/flame.css
+
 # --- kernel side: bpf/*.bpf.c are linked into one skeleton, bpf/question/*.bpf.c have one each
 
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A trace of a program whose every name is meant to break what shows it, and the program."""
+"""Traces that are hard to show: every name meant to break what shows it; more than can be drawn."""
 import os
 import subprocess
 
@@ -16,11 +16,25 @@ NAMES = [
     b"=HYPERLINK(\"http://x\",\"y\")",
     b"\xff\xfe no UTF-8 \xc3",
     b"turned \xe2\x80\xae around, \xef\xbf\xbe none",
-    b"x" * 3000,
+    b"x" * 1200,
     b"comma, \"quotes\", \"\"more\"\"",
     b"\\ % {} ${x} `y` \x1b[31m \x7f",
 ]
 FILE = b"s<o>&\"u;r=c.c\n"
+
+
+def many(sites):
+    """So many callers; the first asks for one byte, and each for one more than the one before."""
+    t = Trace()
+    t.host()
+    t.proc("many", "/usr/local/bin/many")
+    t.maps(0, [(BASE, BASE + 64 * PAGE, 5, 4, "/usr/local/bin/many", 0, 0)])
+    for i in range(sites):
+        t.alloc(BASE + (1 << 30) + (i << 16), i + 1, BASE + 8 * i)
+    t.maps(0, [])
+    t.loss()
+    t.instant()
+    return t.bytes
 
 
 def build(work):

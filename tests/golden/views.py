@@ -11,10 +11,12 @@ import os
 import re
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 
 sys.path[:0] = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
 import harness  # noqa: E402
-from hostile import NAMES, hostile  # noqa: E402
+import browser  # noqa: E402
+from hostile import NAMES, hostile, many  # noqa: E402
 
 TOOL = os.environ["MALLOCPATH"]
 METRICS = "resident charged live untouched faults fault-ns calls".split()
@@ -129,6 +131,173 @@ def test_csv(tap, name, trace, report):
     tap.check(order == sorted(order, reverse=True), f"{name}: csv: largest first")
 
 
+# ---- flame ---------------------------------------------------------------------------------------
+
+SVG = "{http://www.w3.org/2000/svg}"
+ROW = 18
+
+
+class Frame:
+    """One of the picture's, as its attributes have it."""
+
+    def __init__(self, element):
+        self.at, self.n, self.own = (int(element.get("data-" + k)) for k in ("at", "n", "own"))
+        self.up = int(element.get("data-up", -1))
+        self.x, self.width = (float(element.get(k).rstrip("%")) for k in ("x", "width"))
+        self.y = int(element.get("y"))
+        self.name = element.find(SVG + "text").text
+        self.title = element.find(SVG + "title").text
+        self.inside = []
+
+
+def frames_of(picture):
+    frames = [Frame(e) for e in picture.iter(SVG + "svg") if e.get("class") == "f"]
+    for frame in frames[1:]:
+        frames[frame.up].inside.append(frame)
+    return frames
+
+
+def misplaced(frames):
+    """Frames whose place or width is not what the sums say."""
+    wrong = []
+    for frame in frames:
+        at = frame.at
+        for child in frame.inside:
+            if child.at != at or child.y != frame.y + ROW or child.n > frame.n:
+                wrong.append((child.name, child.at, at, child.y))
+            at += child.n
+        if frame.n != frame.own + sum(c.n for c in frame.inside):
+            wrong.append((frame.name, "sum"))
+        if abs(frame.x - 100 * frame.at / frames[0].n) > 1e-4 or abs(frame.width - 100 * frame.n / frames[0].n) > 1e-4:
+            wrong.append((frame.name, frame.x, frame.width))
+    return wrong
+
+
+def folded_by_picture(frames):
+    stacks = {}
+    for frame in frames:
+        names, up = [], frame
+        while up is not frames[0]:
+            names.insert(0, up.name.replace(";", ":").replace(" ", "_"))
+            up = frames[up.up]
+        if frame.own:
+            stacks[";".join(names)] = frame.own
+    return stacks
+
+
+def test_flame(tap, name, trace, report):
+    for metric in METRICS:
+        content = run("report", trace, "--view", "flame", "--metric", metric).decode()
+        picture = ET.fromstring(content)
+        frames = frames_of(picture)
+        told = (picture.get("data-metric"), int(picture.get("data-total")))
+        tap.check(told == (metric, total(report, metric)) and metric.split("-")[0].rstrip("s") in
+                  picture.find(SVG + "text").text.replace("calls", "call"),
+                  f"{name}: flame {metric}: the metric is named, the total is json's", told)
+        if not frames:
+            tap.check(not total(report, metric), f"{name}: flame {metric}: empty where there is nothing")
+            continue
+        wrong = misplaced(frames)
+        tap.check(not wrong and frames[0].n == total(report, metric) and (frames[0].x, frames[0].width) == (0, 100),
+                  f"{name}: flame {metric}: widths are sums", wrong)
+        folded = run("report", trace, "--view", "fold", "--metric", metric).decode()
+        folded = parse_folded(folded.replace("\ufffe", "\ufffd"))  # XML has no such character
+        tap.check(folded_by_picture(frames) == folded, f"{name}: flame {metric}: the stacks of fold")
+        tap.check(all(f.title.startswith(f.name) and metric in f.title for f in frames),
+                  f"{name}: flame {metric}: each frame has a title with its name and metric")
+        foreign = [e.tag for e in picture.iter() if any(k.split("}")[-1] in ("href", "src") for k in e.attrib)]
+        tap.check(not foreign and "url(" not in content and content.count("<script") == 1 and not
+                  re.search(r"(?<!\.w3\.org/2000/)(?<!xmlns=\")https?://(?!www\.w3\.org/|x\b)", content),
+                  f"{name}: flame {metric}: refers to nothing outside, and has one script", foreign)
+
+
+def test_large_flame(tap, work):
+    """One frame more than are drawn, and one of each size: the smallest ones are left out."""
+    more = 700
+    trace = os.path.join(work, "many.mpt")
+    with open(trace, "wb") as f:
+        f.write(many(20000 + more))
+    picture = ET.fromstring(run("report", trace, "--view", "flame", "--metric", "live").decode())
+    frames = frames_of(picture)
+    # beside the sites: all of it, and why their stacks end
+    tap.check(len(frames) == 20000 and sorted(f.own for f in frames[2:]) == list(range(more + 3, 20001 + more)),
+              "many frames: the largest are drawn", len(frames))
+    notes = [e.text for e in picture.iter(SVG + "text") if "not drawn" in (e.text or "")]
+    tap.check(len(notes) == 1 and notes[0].startswith(f"{more + 2} frames with less than {more + 3} B are not drawn"),
+              "many frames: those left out are counted", notes)
+    tap.check(frames[0].n == sum(range(1, 20001 + more)), "many frames: they are part of the sums", frames[0].n)
+
+
+def shown(page):
+    """What the browser makes of the frames: name: (left, right) in pixels, of those that are drawn."""
+    return page.value("""Object.fromEntries([...document.querySelectorAll(".f")].filter(e =>
+        e.style.display !== "none").map(e => { const r = e.querySelector("rect").getBoundingClientRect();
+        return [e.querySelector("title").textContent.split("\\n")[0], [r.left, r.right]]; }))""")
+
+
+def middle(page, name):
+    left, right = shown(page)[name]
+    y = page.value("""[...document.querySelectorAll(".f")].find(e => e.querySelector("title").textContent
+        .startsWith(%s)).getBoundingClientRect().top + 8""" % json.dumps(name))
+    return (left + right) / 2, y
+
+
+def drive(tap, page, path):
+    page.open(path)
+    tap.check(set(shown(page)) == {"all", "(ends: no_rule)", "lazy+0x1300", "0x7f1000001000", "lazy+0x1500",
+                                   "lazy+0x1600", "lazy+0x1700", "lazy+0x1234"}, "browser: all frames are drawn")
+    page.mouse("mouseMoved", *middle(page, "lazy+0x1600"))
+    about = page.value('document.querySelector("#about").textContent')
+    tap.check(about == "lazy+0x1600: 1000 B, 13.3 % of all", "browser: the mouse over a frame tells its numbers", about)
+    width = shown(page)["all"][1]
+    page.click(*middle(page, "lazy+0x1500"))
+    places = shown(page)
+    tap.check("lazy+0x1300" not in places and places["lazy+0x1500"] == [0, width] == places["all"],
+              "browser: a click makes a frame as wide as the picture", places)
+    tap.check(abs(places["lazy+0x1600"][1] - width * 2 / 3) < 1, "browser: and those inside in proportion", places)
+    page.key("ArrowDown")
+    page.key("ArrowRight")
+    about = page.value('document.querySelector("#about").textContent')
+    tap.check(about.startswith("lazy+0x1700: 500 B, 6.7 % of all, 33.3 % of what is shown"),
+              "browser: arrows walk", about)
+    page.key("Escape")
+    tap.check("lazy+0x1300" in shown(page), "browser: Escape shows all again")
+    page.key("/", "/")
+    for letter in "LAZY":
+        page.key(letter, letter)
+    found = page.value('document.querySelector("#found").textContent')
+    tap.check(found == "6 frames, 7.3 KiB, 100.0 % of all" and page.value('document.querySelectorAll(".hit").length') == 6,
+              "browser: what is searched for is marked, and counted once a stack", found)
+    page.key("Escape")
+    tap.check(page.value('document.querySelectorAll(".hit, .miss").length') == 0, "browser: Escape ends the search")
+
+
+def test_browser(tap, work):
+    names = ("what is clicked and typed", "hostile names run nothing")
+    if not browser.program():
+        for name in names:
+            tap.skip("browser: " + name, "chromium is not installed")
+        return
+    page = browser.Browser(work)
+    try:
+        for name in ("stacked", "hostile"):
+            path = os.path.join(work, name + ".svg")
+            run("report", os.path.join(work, name + ".mpt"), "--view", "flame", "-o", path)
+            if name == "stacked":
+                drive(tap, page, path)
+        page.open(path + "#zoom=3&find=" + "%3Cscript%3E%")
+        page.open(path + "#zoom=2&find=%3Cscript%3E")
+        tap.check(page.value('document.querySelectorAll("script").length') == 1 and
+                  page.value('document.querySelectorAll(".hit").length') == 1, "browser: hostile names are only text")
+        tap.check(not page.problems, "browser: no error, nothing on the console", page.problems)
+        wanted = [r for r in page.requests if not r.startswith("file://" + work)]
+        tap.check(page.requests and not wanted, "browser: nothing else is asked for", wanted)
+        if os.environ.get("KEEP_PICTURES"):
+            page.picture(os.path.join(os.environ["KEEP_PICTURES"], "hostile.png"))
+    finally:
+        page.close()
+
+
 def test_hostile_text(tap, trace):
     lines = run("report", trace, "--view", "fold").decode().splitlines()
     tap.check(len(lines) == len(NAMES) and all(line.endswith(" 4080") for line in lines),
@@ -148,7 +317,7 @@ def attempt(tap, test, *args):
     try:
         test(tap, *args)
     except Exception as problem:  # pylint: disable=broad-except
-        tap.check(False, f"{test.__name__} {args[0]}", f"{type(problem).__name__}: {problem}")
+        tap.check(False, f"{test.__name__} {args[0]}", f"{type(problem).__name__}: {problem}"[:500])
 
 
 def main():
@@ -159,9 +328,11 @@ def main():
     for name in sorted(n[:-4] for n in os.listdir(work) if n.endswith(".mpt")):
         trace = os.path.join(work, name + ".mpt")
         report = json.loads(run("report", trace, "--view", "json"))
-        for test in (test_fold, test_csv):
+        for test in (test_fold, test_csv, test_flame):
             attempt(tap, test, name, trace, report)
     attempt(tap, test_hostile_text, os.path.join(work, "hostile.mpt"))
+    attempt(tap, test_large_flame, work)
+    attempt(tap, test_browser, work)
     tap.end()
 
 

@@ -14,6 +14,8 @@ const struct mp_view mp_views[] = {
 	{ "json", "everything, for programs (schema mallocpath.report/1)", 0, mp_view_json },
 	{ "fold", "call stacks with what they have of the metric, for flame graphs", 0,
 	  mp_view_fold },
+	{ "flame", "the same as one picture (SVG) that can be zoomed and searched", 0,
+	  mp_view_flame },
 	{ "csv", "the sites, for spreadsheets and data frames (RFC 4180)", 0, mp_view_csv },
 	{ NULL, NULL, 0, NULL },
 };
