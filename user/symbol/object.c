@@ -447,6 +447,22 @@ static bool to_addr(const struct mp_names *n, uint64_t offset, uint64_t *addr)
 	return found;
 }
 
+size_t mp_names__build_id(struct mp_names *n, uint8_t *id, size_t max)
+{
+	const unsigned char *found;
+	GElf_Addr vaddr, bias;
+	int len;
+
+	/* not known to the module before its file is */
+	if (!dwfl_module_getelf(n->mod, &bias))
+		return 0;
+	len = dwfl_module_build_id(n->mod, &found, &vaddr);
+	if (len <= 0 || (size_t)len > max)
+		return 0;
+	memcpy(id, found, (size_t)len);
+	return (size_t)len;
+}
+
 size_t mp_names__find(struct mp_names *n, uint64_t offset, struct mp_symbol *out, size_t max)
 {
 	struct mp_scope scope, *s;

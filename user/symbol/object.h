@@ -38,6 +38,9 @@ typedef int mp_debug_fn(void *ctx, const struct mp_debug_need *need);
 struct mp_names *mp_names__open(int fd, const char *path, mp_debug_fn *find, void *ctx);
 void mp_names__close(struct mp_names *n);
 
+/* Its build id into @id; the length, 0: it has none or a longer one. */
+size_t mp_names__build_id(struct mp_names *n, uint8_t *id, size_t max);
+
 /*
  * Fills up to @max frames for file offset @offset, innermost first, and returns how many; 0: neither
  * a function nor a line is known. The strings live until the next call.

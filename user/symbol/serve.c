@@ -39,6 +39,7 @@ static int ask_for_file(void *ctx, const struct mp_debug_need *need)
 static void open_object(struct server *s, int fd)
 {
 	struct mp_wire *m = &s->m;
+	uint8_t id[MP_BUILD_ID_MAX];
 	size_t at = 0;
 	const char *path = mp_wire_get_string(m, &at);
 	uint32_t i = m->head.object;
@@ -52,6 +53,8 @@ static void open_object(struct server *s, int fd)
 		close(fd);
 	mp_wire_begin(m, MP_WIRE_DONE, i);
 	m->head.n = s->maps[i] || s->names[i];
+	if (s->names[i])
+		mp_wire_put(m, id, mp_names__build_id(s->names[i], id, sizeof(id)));
 }
 
 /* An answer of deep inlining and huge names is cut at its outer end. */

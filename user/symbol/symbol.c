@@ -37,6 +37,8 @@ struct object {
 	char *path;
 	char *debug; /* where its separate debug file was found, NULL: nowhere yet */
 	enum state state;
+	uint8_t build_id[MP_BUILD_ID_MAX];
+	size_t build_id_len; /* 0: none, or not known yet */
 	unsigned int reader, lost;
 	unsigned int fetched; /* bit: a kind of file that servers were asked for */
 };
@@ -241,6 +243,8 @@ static void open_object(struct mp_symbols *s, struct object *o)
 	if (ask(s, o, fd, MP_WIRE_DONE)) {
 		o->state = s->m.head.n ? STATE_OPEN : STATE_NONE;
 		o->reader = s->readers;
+		o->build_id_len = s->m.head.bytes <= sizeof(o->build_id) ? s->m.head.bytes : 0;
+		memcpy(o->build_id, s->m.data, o->build_id_len);
 	}
 	close(fd);
 }
@@ -307,6 +311,20 @@ static const struct mp_kept_answer *get_answer(struct mp_symbols *s, struct obje
 			a = mp_kept_add(&s->kept, &key, &s->m);
 	}
 	return a;
+}
+
+size_t mp_symbols__build_id(struct mp_symbols *s, const struct mp_code *code, uint8_t *id,
+			    size_t max)
+{
+	const struct mp_file_id file = { code->dev_major, code->dev_minor, code->ino };
+	struct object *o = NULL;
+
+	if (s && code->path && code->path[0] == '/' && code->ino)
+		o = get_object(s, code->tgid, code->path, &file);
+	if (!o || !(o->build_id_len || ensure_open(s, o)) || o->build_id_len > max)
+		return 0;
+	memcpy(id, o->build_id, o->build_id_len);
+	return o->build_id_len;
 }
 
 size_t mp_symbols__frames(struct mp_symbols *s, const struct mp_code *code, struct mp_symbol *out,

@@ -58,6 +58,13 @@ void mp_symbols__limit(struct mp_symbols *s, unsigned int cpu_ms);
 size_t mp_symbols__frames(struct mp_symbols *s, const struct mp_code *code, struct mp_symbol *out,
 			  size_t max);
 
+/*
+ * The build id of the object that @code lies in, at most @max bytes; the length, 0: not known. Found as
+ * for names.
+ */
+size_t mp_symbols__build_id(struct mp_symbols *s, const struct mp_code *code, uint8_t *id,
+			    size_t max);
+
 /* Whether some objects had to be given up; then @err says how many, which and why. */
 bool mp_symbols__trouble(const struct mp_symbols *s, struct mp_err *err);
 /* The process that reads, 0: none. For tests. */

@@ -16,7 +16,7 @@ enum mp_wire_kind {
 	MP_WIRE_FIND,       /* @value: the file offset, in a perf map the address */
 	MP_WIRE_FILE,       /* the answer to NEED; @n: 1 with a descriptor, 0: there is none */
 	/* from the reader */
-	MP_WIRE_DONE,   /* @n: 1 if names can be looked up in it */
+	MP_WIRE_DONE,   /* @n: 1 if names can be looked up in it; bytes build id */
 	MP_WIRE_FRAMES, /* @n frames */
 	MP_WIRE_NEED,   /* string name, bytes build id; @n: the how-many-th such file, @value: the
 			   need's kind */
