@@ -16,7 +16,8 @@ import xml.etree.ElementTree as ET
 sys.path[:0] = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
 import harness  # noqa: E402
 import browser  # noqa: E402
-from hostile import NAMES, hostile, many  # noqa: E402
+import pprof  # noqa: E402
+from hostile import BASE, NAMES, hostile, inlined, many  # noqa: E402
 
 TOOL = os.environ["MALLOCPATH"]
 METRICS = "resident charged live untouched faults fault-ns calls".split()
@@ -298,6 +299,73 @@ def test_browser(tap, work):
         page.close()
 
 
+# ---- pprof ---------------------------------------------------------------------------------------
+
+
+def totals_by_json(report):
+    blocks = sum(p["live_blocks"] for p in report["processes"])
+    requested = sum(s["requested_bytes"] for s in report["sites"])
+    return [total(report, "calls"), requested, blocks, total(report, "live"), total(report, "resident"),
+            total(report, "untouched"), total(report, "charged"), total(report, "faults"), total(report, "fault-ns")]
+
+
+def test_pprof(tap, name, trace, report):
+    path = trace[:-4] + ".pb.gz"
+    content = run("report", trace, "--view", "pprof", "--metric", "live")
+    with open(path, "wb") as f:
+        f.write(content)
+    tap.check(content == run("report", trace, "--view", "pprof", "--metric", "live"), f"{name}: pprof: always the same")
+    sums = totals_by_json(report)
+    if pprof.no_protoc():
+        tap.skip(f"{name}: pprof: as protoc decodes it", pprof.no_protoc())
+    else:
+        profile = pprof.decode(path)
+        tap.check(", ".join(profile.types) == pprof.TYPES and profile.default == "inuse_space",
+                  f"{name}: pprof: the types of its values", profile.types)
+        tap.check(profile.sums() == sums, f"{name}: pprof: totals as in json", [profile.sums(), sums])
+        for kind, metric in (("resident_space", "resident"), ("fault_time", "fault-ns")):
+            folded = parse_folded(run("report", trace, "--view", "fold", "--metric", metric).decode())
+            tap.check(profile.folded(kind) == folded, f"{name}: pprof: {kind}: the stacks of fold",
+                      str([profile.folded(kind), folded])[:1000])
+    if pprof.no_go():
+        tap.skip(f"{name}: pprof: go tool pprof reads it", pprof.no_go())
+    else:
+        found, first = pprof.sums_of_go(path, os.path.dirname(trace))
+        tap.check(found == dict(zip(pprof.TYPES.split(", "), sums)) and first == ["inuse_space"],
+                  f"{name}: pprof: go tool pprof reads the same", [found, first])
+
+
+def test_pprof_object(tap, work):
+    """What a profile tells of the object that the hostile names are in."""
+    if pprof.no_protoc():
+        tap.skip("hostile: pprof: its object", pprof.no_protoc())
+        return
+    profile = pprof.decode(os.path.join(work, "hostile.pb.gz"))
+    path = next(os.path.join(work, n) for n in os.listdir(work) if n.endswith("1.so"))
+    notes = subprocess.run(["readelf", "-n", path], capture_output=True, check=True).stdout.decode()
+    ident = re.search("Build ID: ([0-9a-f]+)", notes)[1]
+    mapping = next(iter(profile.mappings.values()))
+    told = [profile.string(mapping, "filename"), profile.string(mapping, "build_id"), mapping["memory_start"],
+            mapping["memory_limit"], mapping.get("file_offset", [0])]
+    tap.check(len(profile.mappings) == 1 and told == [path, ident, [BASE], [BASE + 16 * 4096], [0]],
+              "hostile: pprof: the mapping with its file, build id and place", told)
+    lines = [(profile.string(profile.functions[f["function_id"][0]], "filename"), f["line"][0])
+             for location in profile.locations.values() for f in location.get("line", []) if "line" in f]
+    tap.check({line for _, line in lines} == set(range(1, len(NAMES) + 1)) and
+              all(os.path.basename(f).startswith("s<o>&\"u;r=c.c\\x0a") for f, _ in lines),
+              "hostile: pprof: lines and the name of the source", lines)
+
+
+def test_inlined(tap, trace):
+    lines = run("report", trace, "--view", "fold").decode().splitlines()
+    tap.check(lines == ["(ends:_caller_only);outer;middle;inner 1000",
+                        "(ends:_caller_only);outer;middle;inner;(mmap) 4096"],
+              "inlined: fold: functions from the outermost on, and (mmap)", lines)
+    lines = run("report", trace, "--view", "fold", "-v").decode().splitlines()
+    tap.check("_inlined.c:4;middle_inlined.c:3;inner_inlined.c:2 1000" in re.sub(r"\+0x[0-9a-f]+", "", lines[1]),
+              "inlined: fold -v: with their lines", lines)
+
+
 def test_hostile_text(tap, trace):
     lines = run("report", trace, "--view", "fold").decode().splitlines()
     tap.check(len(lines) == len(NAMES) and all(line.endswith(" 4080") for line in lines),
@@ -323,14 +391,17 @@ def attempt(tap, test, *args):
 def main():
     tap = harness.Tap()
     work = sys.argv[1]
-    with open(os.path.join(work, "hostile.mpt"), "wb") as f:
-        f.write(hostile(work))
+    for make in (hostile, inlined):
+        with open(os.path.join(work, make.__name__ + ".mpt"), "wb") as f:
+            f.write(make(work))
     for name in sorted(n[:-4] for n in os.listdir(work) if n.endswith(".mpt")):
         trace = os.path.join(work, name + ".mpt")
         report = json.loads(run("report", trace, "--view", "json"))
-        for test in (test_fold, test_csv, test_flame):
+        for test in (test_fold, test_csv, test_flame, test_pprof):
             attempt(tap, test, name, trace, report)
+    attempt(tap, test_inlined, os.path.join(work, "inlined.mpt"))
     attempt(tap, test_hostile_text, os.path.join(work, "hostile.mpt"))
+    attempt(tap, test_pprof_object, work)
     attempt(tap, test_large_flame, work)
     attempt(tap, test_browser, work)
     tap.end()

@@ -274,6 +274,8 @@ static void check_whole(struct argp_state *st, const struct parsing *p)
 		argp_error(st, "what is to be traced? give -p PID or -- CMD ARG...");
 	if (o->nr_pids && o->argv)
 		argp_error(st, "give -p PID or -- CMD, not both");
+	if (!strcmp(o->view->name, "pprof") && !o->out && isatty(STDOUT_FILENO))
+		argp_error(st, "--view pprof is not for a terminal: give -o FILE");
 	if (o->file && (o->nr_pids || o->argv))
 		argp_error(st, "give a process or a trace FILE, not both");
 	if (p->cmd->takes_file && !p->cmd->takes_target && !o->file)

@@ -16,6 +16,7 @@ const struct mp_view mp_views[] = {
 	  mp_view_fold },
 	{ "flame", "the same as one picture (SVG) that can be zoomed and searched", 0,
 	  mp_view_flame },
+	{ "pprof", "a profile for pprof (gzip, profile.proto)", 0, mp_view_pprof },
 	{ "csv", "the sites, for spreadsheets and data frames (RFC 4180)", 0, mp_view_csv },
 	{ NULL, NULL, 0, NULL },
 };

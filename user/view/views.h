@@ -16,6 +16,8 @@ int mp_view_fold(const struct mp_report *r, struct mp_symbols *sym, const struct
 		 FILE *out);
 int mp_view_flame(const struct mp_report *r, struct mp_symbols *sym,
 		  const struct mp_view_opts *opts, FILE *out);
+int mp_view_pprof(const struct mp_report *r, struct mp_symbols *sym,
+		  const struct mp_view_opts *opts, FILE *out);
 int mp_view_csv(const struct mp_report *r, struct mp_symbols *sym, const struct mp_view_opts *opts,
 		FILE *out);
 
