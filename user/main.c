@@ -10,7 +10,8 @@
 const struct mp_command mp_commands[] = {
 	{ "", "-p PID[,PID]\n-- CMD ARG...",
 	  "Which line of a program owns each physical page, and how did it get it?\v"
-	  "Commands: record, report, top, trace, explain, doctor, vmas, xray; each has its own --help.\n"
+	  "Commands: record, report, top, trace, explain, diff, doctor, vmas, xray; each has its own "
+	  "--help.\n"
 	  "  mallocpath -p 4242                 trace a running process until Ctrl-C, then report\n"
 	  "  mallocpath -f -- gcc -O2 -c x.c    trace a command and its children\n"
 	  "  mallocpath record -o t.mpt -p 4242 keep the events\n"
@@ -33,6 +34,10 @@ const struct mp_command mp_commands[] = {
 	  "it and why, the mapping, the touch, the page, and what shares it. With -p only what can be "
 	  "read without tracing.",
 	  true, true, true, true, mp_cmd_explain },
+	{ "diff", "A B",
+	  "What changed between two recorded traces, by site and by --metric (--view table or json). "
+	  "Sites are the same if their call stacks are, at whatever addresses.",
+	  false, false, true, true, mp_cmd_diff },
 	{ "doctor", "[-p PID]",
 	  "What this kernel and this process allow, and what each gap costs. With -p the probes are "
 	  "set for a second (or -d) and their hits shown.",

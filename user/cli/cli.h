@@ -22,7 +22,7 @@ struct mp_options {
 	char **argv;         /* the command to launch, NULL: none */
 	const char *file;    /* positional trace file */
 	const char *out;     /* -o */
-	const char *subject; /* explain: what */
+	const char *subject; /* explain: what; diff: the first trace file */
 	double seconds;      /* -d; 0: no limit */
 	double interval;     /* top: seconds between two screens */
 	bool follow, strict, no_alloc_probes;
@@ -40,6 +40,11 @@ struct mp_options {
 	size_t nr_debug_dirs;
 	const char *skip[64];
 	struct mp_steps_opts steps; /* trace */
+	struct {
+		bool set, percent;
+		double n; /* of the metric; or percent */
+		const char *text;
+	} fail_over; /* diff */
 };
 
 struct mp_command {
@@ -61,6 +66,7 @@ int mp_cmd_record(struct mp_options *o);
 int mp_cmd_report(struct mp_options *o);
 int mp_cmd_top(struct mp_options *o);
 int mp_cmd_explain(struct mp_options *o);
+int mp_cmd_diff(struct mp_options *o);
 int mp_cmd_doctor(struct mp_options *o);
 int mp_cmd_vmas(struct mp_options *o);
 int mp_cmd_xray(struct mp_options *o);

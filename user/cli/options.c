@@ -27,6 +27,7 @@ enum {
 	OPT_RING,
 	OPT_SITE,
 	OPT_FAIL_IF,
+	OPT_FAIL_OVER,
 	OPT_DEBUG_DIR,
 	OPT_STACKS,
 	OPT_SKIP,
@@ -74,6 +75,8 @@ static const struct argp_option view_options[] = {
 	{ "blocks", OPT_BLOCKS, NULL, 0, "json: one row a block", 2 },
 	{ "fail-if", OPT_FAIL_IF, "CONDITION", 0,
 	  "exit with 1 if it holds, e.g. 'site_coverage<0.9'; can be repeated", 2 },
+	{ "fail-over", OPT_FAIL_OVER, "N[K|M|G|%]", 0,
+	  "diff: exit with 1 if the metric of all sites grew by more", 2 },
 	{ "debug-dir", OPT_DEBUG_DIR, "DIR[:DIR]", 0,
 	  "look here too for separate debug files; can be repeated", 2 },
 	{ "only", OPT_ONLY, "STEP[,STEP]", 0, "trace: only steps of these kinds", 2 },
@@ -215,6 +218,23 @@ static void parse_metric(struct argp_state *st, struct mp_options *o, int key, c
 		   key == OPT_SORT ? "sort" : "metric", arg, key == OPT_SORT ? "pinned, " : "");
 }
 
+static void parse_fail_over(struct argp_state *st, struct mp_options *o, const char *text)
+{
+	static const char units[] = "KMG";
+	const char *unit;
+	char *end;
+	double n = strtod(text, &end);
+
+	o->fail_over.set = true;
+	o->fail_over.text = text;
+	o->fail_over.percent = *end == '%';
+	unit = *end ? strchr(units, *end) : NULL;
+	o->fail_over.n = unit ? n * (double)(1024UL << 10 * (unit - units)) : n;
+	if (end == text || !(n >= 0) || n > 1e18 || (*end && end[1]) ||
+	    (*end && !unit && !o->fail_over.percent))
+		argp_error(st, "--fail-over %s: give a number, or one with K, M, G or %%", text);
+}
+
 static error_t parse_view(int key, char *arg, struct argp_state *st, struct mp_options *o)
 {
 	switch (key) {
@@ -233,6 +253,9 @@ static error_t parse_view(int key, char *arg, struct argp_state *st, struct mp_o
 		if (mp_failif_parse(arg, &o->fail_if[o->nr_fail_if++]))
 			argp_error(st, "--fail-if %s: METRIC<NUMBER or METRIC>NUMBER; metrics: %s",
 				   arg, mp_failif_metrics());
+		return 0;
+	case OPT_FAIL_OVER:
+		parse_fail_over(st, o, arg);
 		return 0;
 	case OPT_DEBUG_DIR:
 		if (o->nr_debug_dirs == sizeof(o->debug_dirs) / sizeof(o->debug_dirs[0]))
@@ -266,10 +289,26 @@ static error_t parse_view(int key, char *arg, struct argp_state *st, struct mp_o
 	return parse_steps(key, arg, st, o);
 }
 
+static void check_diff(struct argp_state *st, const struct mp_options *o)
+{
+	if (!o->file)
+		argp_error(st, "give two trace files (made by mallocpath record -o FILE)");
+	if (strcmp(o->view->name, "table") && strcmp(o->view->name, "json"))
+		argp_error(st, "diff --view %s: one of table, json", o->view->name);
+	if (o->view_opts.sort >= MP_SORT_PINNED)
+		argp_error(st, "diff has no --sort pinned: it does not add up over sites");
+	if (o->nr_fail_if)
+		argp_error(st, "diff takes --fail-over, not --fail-if");
+}
+
 static void check_whole(struct argp_state *st, const struct parsing *p)
 {
 	const struct mp_options *o = p->o;
 
+	if (p->cmd->run == mp_cmd_diff)
+		check_diff(st, o);
+	else if (o->fail_over.set)
+		argp_error(st, "--fail-over is for mallocpath diff");
 	if (p->cmd->needs_target && !o->nr_pids && !o->argv && !o->file)
 		argp_error(st, "what is to be traced? give -p PID or -- CMD ARG...");
 	if (o->nr_pids && o->argv)

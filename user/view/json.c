@@ -308,8 +308,8 @@ static void frame(struct mp_json *j, const struct mp_frames *f)
 	mp_json_close(j, "}");
 }
 
-static void frames(struct mp_json *j, struct mp_symbols *sym, const struct mp_view_opts *opts,
-		   const struct mp_site *s)
+void mp_json_frames(struct mp_json *j, struct mp_symbols *sym, const struct mp_view_opts *opts,
+		    const struct mp_site *s)
 {
 	struct mp_frames f;
 	size_t shown;
@@ -411,7 +411,7 @@ static void site(struct mp_json *j, struct mp_symbols *sym, const struct mp_view
 	/* null: a place that only touched memory of others */
 	mp_json_word(j, "kind", s->mapping ? "mmap" : s->calls || s->failed ? "malloc" : NULL);
 	mp_json_word(j, "fn", s->fn ? mp_fn_name(s->fn) : NULL);
-	frames(j, sym, opts, s);
+	mp_json_frames(j, sym, opts, s);
 	mp_json_number(j, "calls", s->calls);
 	mp_json_number(j, "frees", s->frees);
 	mp_json_number(j, "failed", s->failed);

@@ -42,6 +42,13 @@ void mp_json_signed(struct mp_json *j, const char *name, int64_t n);
 /* NaN gives null. */
 void mp_json_real(struct mp_json *j, const char *name, double x);
 
+struct mp_site;
+struct mp_symbols;
+struct mp_view_opts;
+/* json.c: the members "frames", "shown" and "stack_end" of a site. */
+void mp_json_frames(struct mp_json *j, struct mp_symbols *sym, const struct mp_view_opts *opts,
+		    const struct mp_site *s);
+
 struct mp_limit;
 struct mp_give_back;
 struct mp_heap_facts;

@@ -6,9 +6,6 @@
 #include "view/units.h"
 #include "view/view.h"
 
-/* Those of enum mp_sort that add up over sites; it does not do so with MP_SORT_PINNED. */
-#define MP_METRICS MP_SORT_PINNED
-
 struct mp_metric {
 	const char *word;  /* on the command line */
 	const char *title; /* for people */

@@ -20,6 +20,7 @@ enum mp_sort {
 	MP_SORT_PINNED, /* what is not known counts as none */
 	MP_SORT_NR
 };
+#define MP_METRICS MP_SORT_PINNED /* those before it add up over sites */
 
 struct mp_view_opts {
 	int top;           /* sites shown; 0: all */
