@@ -39,6 +39,7 @@ enum mp_ev_type {
 	MP_EV_THRESHOLD = 14, /* a free() has moved glibc's thresholds */
 	MP_EV_OOM = 15,       /* chosen to be killed for want of memory; its pages still stand */
 	MP_EV_NEW_HEAP = 16,  /* glibc has made a heap for a thread: a new arena, or more for one */
+	MP_EV_STALL = 17,     /* a fault had to wait for memory, or there was none for it */
 
 	/* read by the user side, woven into the stream by time */
 	MP_EV_HOST = 32,      /* facts about the machine and the chosen hooks; first event */
@@ -424,7 +425,8 @@ struct mp_ev_host {
 	__u32 fault_row;    /* enum mp_row */
 	__u32 page_source;  /* enum mp_page_source */
 	__u32 alloc_probes; /* enum mp_probe_set */
-	__u32 module;
+	__u16 module;
+	__u16 waits; /* enum mp_wait_told; 0 in files from before MP_EV_STALL */
 	__u32 nr_cpus;
 	char release[64]; /* uname -r */
 	__u64 zero_pfn;   /* the 4 KiB zero page: what is left where a huge zero page is split */
@@ -566,6 +568,7 @@ struct mp_ev_witness {
 _Static_assert(sizeof(struct mp_ev_witness) == 40, "wire format");
 
 #include "retention.h"
+#include "waits.h"
 
 #include "heap.h"
 

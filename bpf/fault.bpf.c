@@ -45,6 +45,7 @@ static __always_inline int fault_start(u64 addr, struct mp_regs *regs, u64 ec, u
 		bpf_probe_read_kernel(&t->fault_ip, 8, &regs->rip);
 	t->nr_allocs = 0;
 	t->stage = 0;
+	forget_stall(t);
 	t->in_fault = MP_IN_FAULT;
 	t->fault_ns = bpf_ktime_get_ns();
 	return 0;

@@ -190,13 +190,71 @@ static __always_inline void send_folio(struct mp_ev_fault *fault, struct mm_stru
 	mp_send(ev);
 }
 
+static __always_inline void forget_stall(struct mp_thread *t)
+{
+	__builtin_memset(&t->stall, 0, sizeof(t->stall));
+}
+
+/* There is no memory for the fault under way. */
+static __always_inline void unmet(struct mp_thread *t)
+{
+	if (!t->stall.told)
+		t->stall.unmet = t->stall.last ?: MP_UNMET_UNKNOWN;
+	t->stall.told = 1;
+}
+
+static __always_inline void send_stall(const struct mp_ev_fault *fault, struct mp_thread *t)
+{
+	struct mp_stall *s = &t->stall;
+	struct mp_ev_stall *ev;
+
+	if (!(s->reclaims | s->memcg_reclaims | s->compactions | s->wakes | s->unmet))
+		return;
+	ev = mp_reserve(sizeof(*ev));
+	if (ev) {
+		mp_head(&ev->h, MP_EV_STALL, sizeof(*ev), fault->h.tgid);
+		ev->addr = fault->addr;
+		ev->caller = fault->caller;
+		ev->stack = fault->stack;
+		ev->flags = fault->flags;
+		ev->reclaim_ns = s->reclaim_ns;
+		ev->memcg_ns = s->memcg_ns;
+		ev->compact_ns = s->compact_ns;
+		ev->reclaims = s->reclaims;
+		ev->memcg_reclaims = s->memcg_reclaims;
+		ev->compactions = s->compactions;
+		ev->wakes = s->wakes;
+		ev->in_fn = fault->in_fn;
+		ev->unmet = s->unmet;
+		__builtin_memset(ev->pad, 0, sizeof(ev->pad));
+		mp_send(ev);
+	}
+	s->reclaim_ns = s->memcg_ns = s->compact_ns = 0;
+	s->reclaims = s->memcg_reclaims = s->compactions = s->wakes = s->unmet = 0;
+}
+
 _Static_assert(sizeof(struct mp_ev_fault) == sizeof(((struct mp_thread *)0)->fault_event), "room");
 
 /*
- * The fault at @addr in @mm, a space of @owner's, is done: one event, and the folio if it is one. It is
- * filled in the thread's scratch: of what memory holds the verifier knows nothing, so it does not follow
- * each way from one part to the next.
+ * An event begins to be filled in the thread's scratch: of what memory holds the verifier knows nothing,
+ * so it does not follow each way from one part to the next.
  */
+static __always_inline struct mp_ev_fault *begin_event(struct mp_thread *t, u32 owner, u64 addr,
+						       u32 flags, u32 stack)
+{
+	struct mp_ev_fault *ev = (void *)t->fault_event;
+
+	__builtin_memset(ev, 0, sizeof(*ev));
+	mp_head(&ev->h, MP_EV_FAULT, sizeof(*ev), owner);
+	ev->addr = addr;
+	ev->syscall = -1;
+	ev->flags = flags;
+	ev->stack = stack;
+	from_start(ev, t, addr);
+	return ev;
+}
+
+/* The fault at @addr in @mm, a space of @owner's, is done: one event, and the folio if it is one. */
 static __always_inline int send_fault(struct mm_struct *mm, u32 owner, u64 addr, u32 flags)
 {
 	struct mp_thread *t = mp_thread_make();
@@ -208,14 +266,13 @@ static __always_inline int send_fault(struct mm_struct *mm, u32 owner, u64 addr,
 	ev = t ? mp_reserve(sizeof(*ev)) : NULL;
 	if (!ev)
 		return 0;
-	copy = (void *)t->fault_event;
-	__builtin_memset(copy, 0, sizeof(*copy));
-	mp_head(&copy->h, MP_EV_FAULT, sizeof(*copy), owner);
-	copy->addr = addr;
-	copy->syscall = -1;
-	copy->flags = flags;
-	copy->stack = stack;
-	from_start(copy, t, addr);
+	copy = begin_event(t, owner, addr, flags, stack);
+	if (t->in_fault == MP_IN_FAILED) {
+		t->in_fault = 0;
+		bpf_ringbuf_discard(ev, BPF_RB_NO_WAKEUP);
+		send_stall(copy, t);
+		return 0;
+	}
 	from_table(copy, mm);
 	from_allocs(copy, t);
 	if ((copy->flags & (MP_FAULT_ANON | MP_FAULT_ALLOC | MP_FAULT_PMD)) == MP_FAULT_ANON)
@@ -228,6 +285,7 @@ static __always_inline int send_fault(struct mm_struct *mm, u32 owner, u64 addr,
 	t->in_fault = 0;
 	*ev = *copy;
 	mp_send(ev);
+	send_stall(copy, t);
 	if ((copy->flags & MP_FAULT_ANON) && (copy->flags & MP_FAULT_ALLOC) && copy->order &&
 	    !(copy->flags & MP_FAULT_PMD))
 		send_folio(copy, mm);

@@ -13,6 +13,7 @@ char LICENSE[] SEC("license") = "GPL";
 #define FAULT_FLAG_TRIED (1 << 5)
 #define FAULT_FLAG_USER  (1 << 6)
 
+#define VM_FAULT_OOM   0x1
 #define VM_FAULT_MAJOR 0x4
 #define VM_FAULT_RETRY 0x400
 #define VM_FAULT_ERROR (0x1 | 0x2 | 0x10 | 0x20 | 0x40 | 0x800)
@@ -68,8 +69,10 @@ static __always_inline int fault_enter(u64 vma_at, u64 addr, u32 flags, struct m
 
 	/* tried again after VM_FAULT_RETRY: still the same fault */
 	if (t && t->in_fault && t->fault_mm == (u64)mm &&
-	    !((t->fault_addr ^ addr) >> MP_PAGE_SHIFT))
+	    !((t->fault_addr ^ addr) >> MP_PAGE_SHIFT)) {
+		t->in_fault = MP_IN_FAULT;
 		return 0;
+	}
 	if (t && t->in_fault == MP_IN_FAULT)
 		end_unseen(t);
 	owner = owner_of(mm);
@@ -91,6 +94,7 @@ static __always_inline int fault_enter(u64 vma_at, u64 addr, u32 flags, struct m
 	t->fault_flags |= entry_before(mm, addr);
 	t->nr_allocs = 0;
 	t->stage = 0;
+	forget_stall(t);
 	t->alloc_depth = 0;
 	t->in_fault = MP_IN_FAULT;
 	t->fault_ns = bpf_ktime_get_ns();
@@ -109,9 +113,13 @@ static __always_inline int fault_exit(u32 ret)
 		t->in_fault = MP_IN_RETRY;
 		return 0;
 	}
-	if (ret & VM_FAULT_ERROR) {
+	if (ret & VM_FAULT_ERROR & ~VM_FAULT_OOM) {
 		t->in_fault = 0;
 		return 0;
+	}
+	if (ret & VM_FAULT_OOM) {
+		t->in_fault = MP_IN_FAILED;
+		unmet(t);
 	}
 	if (ret & VM_FAULT_MAJOR)
 		flags = MP_FAULT_MAJOR;

@@ -198,7 +198,22 @@ struct mp_unwind {
 	__u32 pad;
 };
 
-enum mp_in { MP_IN_NONE = 0, MP_IN_FAULT = 1, MP_IN_RETRY = 2 /* until it is tried again */ };
+/* What the fault under way has waited for, as in struct mp_ev_stall. */
+struct mp_stall {
+	__u64 reclaim_begin, memcg_begin, compact_begin; /* since when, 0: not now */
+	__u64 reclaim_ns, memcg_ns, compact_ns;
+	__u32 reclaims, memcg_reclaims, compactions, wakes;
+	__u32 last;  /* enum mp_unmet if there is no memory now: by what was reclaimed last */
+	__u32 unmet; /* is to be told; or has been: no second time */
+	__u32 told, pad;
+};
+
+enum mp_in {
+	MP_IN_NONE = 0,
+	MP_IN_FAULT = 1,
+	MP_IN_RETRY = 2,  /* until it is tried again */
+	MP_IN_FAILED = 3, /* at its end, and it has brought nothing */
+};
 
 struct mp_thread {
 	__u32 depth;
@@ -224,6 +239,7 @@ struct mp_thread {
 	__u32 stage;          /* enum mp_stage_bit of the allocation under way */
 	__u32 freelist_calls; /* of get_page_from_freelist in it */
 	__u32 alloc_depth;    /* reclaim inside an allocation allocates too */
+	struct mp_stall stall;
 	struct mp_page_alloc allocs[MP_FAULT_ALLOCS];
 
 	__u64 enter_ns; /* of the memory system call under way */

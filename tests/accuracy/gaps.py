@@ -80,6 +80,8 @@ GAPS = [
         lambda row: row == "tracepoint", never_told("page_ns", "rest_ns")),
     Gap("slow path", "whether the page allocator went its slow path is not known",
         lambda row: row == "tracepoint", never_told("slow")),
+    Gap("compaction", "what faults spend on compacting memory is not known",
+        lambda row: row == "tracepoint", never_told("compactions", "compact_ns")),
     Gap("stages", "whether a page came from the CPU's list, a refill of it, or the buddy lists is "
         "not known", lambda row: not refill_told(), never_told("pcp", "refill", "buddy")),
 ]

@@ -15,7 +15,7 @@ MIB = 1 << 20
 PRESENT, ANON, ZERO, HUGE = 1 << 63, 1 << 62, 1 << 61, 1 << 59
 UNREAD = (1 << 64) - 1
 (GAP, ALLOC, FREE, REALLOC, REALLOC_DONE, FAULT, PAGES, PAGE_FREE, RANGE, FORK, EXEC, EXIT, STACK,
- THRESHOLD, OOM, NEW_HEAP) = range(1, 17)
+ THRESHOLD, OOM, NEW_HEAP, STALL) = range(1, 18)
 (HOST, PROC, MAPS, MAP, ALLOCATOR, PROBE, INSTANT, LOSS, COST) = range(32, 41)
 HEAP_KNOWN, CGROUP = 43, 44
 (XRAY, ARENA, PART, PART_PAGES, CHUNKS) = range(48, 53)
@@ -30,6 +30,7 @@ BRK, MMAP, MUNMAP, MADVISE = 1, 2, 3, 5
 GOES_ON, WHOLE, NO_RULE = 0, 1, 7
 EXACT = 1 << 63
 KERNEL = 1 << 3
+RECLAIM_TOLD, FULL_CGROUP = 1, 3
 
 
 def text(s, size=None):
@@ -51,8 +52,9 @@ class Trace:
         assert len(body) % 8 == 0
         self.bytes += head + body
 
-    def host(self):
-        self.event(HOST, struct.pack("=6I", 4096, 3, 1, 1, 0, 2) + text("6.18.0-test", 64) +
+    def host(self, waits=0):
+        """@waits: what is seen of them; 0 in files from before STALL"""
+        self.event(HOST, struct.pack("=4IHHI", 4096, 3, 1, 1, 0, waits, 2) + text("6.18.0-test", 64) +
                    struct.pack("=Q", 0), 0, 0)
 
     def proc(self, comm, *argv, launched=1):
@@ -96,6 +98,11 @@ class Trace:
 
     def free(self, addr, caller=0x401500):
         self.event(FREE, struct.pack("=QQIHBB", addr, caller, 0, 0, FREE_FN, 0))
+
+    def stall(self, addr, reclaim=(0, 0), memcg=(0, 0), compact=(0, 0), wakes=0, unmet=0):
+        """Each of the first three: how often, and ns"""
+        self.event(STALL, struct.pack("=QQIIQQQIIIIBB6x", addr, 0, 0, WRITE | TIMED, reclaim[1], memcg[1],
+                                      compact[1], reclaim[0], memcg[0], compact[0], wakes, 0, unmet))
 
     def realloc(self, old, addr, requested, caller):
         self.event(REALLOC, struct.pack("=QQIHBB", old, caller, 0, 0, REALLOC_FN, 0))
@@ -300,20 +307,24 @@ def tiered():
 
 
 def killed():
-    """Killed at a limit of 1 MiB with two pages, one of a block; what comes after changes nothing: they
+    """Killed at a limit of 1 MiB with two pages, one of a block, for which it had to wait; what comes after changes nothing: they
     go, it ends. Another process lives in that cgroup, and it is the instant after."""
     t = Trace()
-    t.host()
+    t.host(RECLAIM_TOLD)
     t.proc("lazy", "/usr/local/bin/lazy", "100")
     t.maps(2 * PAGE, [vmas(0, 0)[1][0]])
     t.cgroup(MIB, 512 * 1024, UNREAD, 3, 0, 0)
     t.range(BRK, HEAP + 33 * PAGE, 0, HEAP + 33 * PAGE, SMALL_SITE, MALLOC, old=HEAP)
     t.alloc(HEAP + 16, PAGE - 16, SMALL_SITE)
     t.fault(HEAP + 16, 0x100, TOUCHER)
+    t.stall(HEAP + 16, (3, 4000000), (2, 1500000), wakes=2)
     t.fault(HEAP + PAGE, 0x101, TOUCHER)
+    t.stall(HEAP + PAGE, memcg=(1, 500000), wakes=1)  # which no block lies on
+    t.stall(HEAP + 100, memcg=(4, 9000000), unmet=FULL_CGROUP)
     t.event(OOM, struct.pack("=4qIiQ", 2, 2, 0, 0, 1, 0, 0))
     t.page_free(0x100, 1)
     t.free(HEAP + 16)
+    t.stall(HEAP + 100, (100, 100), (100, 100), (100, 100), 100, 2)
     t.cgroup(MIB, 4096, MIB, 12, 1, 1)
     t.event(EXIT, struct.pack("=4qIiQ", 1, 0, 0, 0, 1, 9, 1000))
     other = Trace(4300)

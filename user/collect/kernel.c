@@ -16,6 +16,7 @@
 #include "collect/emit.h"
 #include "collect/grace.h"
 #include "collect/tracefs.h"
+#include "collect/waits.h"
 #include "mallocpath.skel.h"
 
 /* The memory system calls, by the names of their tracepoints. */
@@ -170,6 +171,11 @@ static void attach_victim(struct mp_kernel *k)
 	k->victims = !keep_link(k, bpf_program__attach(k->skel->progs.mp_victim));
 }
 
+static int keep_row_link(void *ctx, struct bpf_link *link)
+{
+	return keep_link(ctx, link);
+}
+
 static int attach_common(struct mp_kernel *k, struct mp_err *err)
 {
 	struct bpf_program *progs[] = {
@@ -182,13 +188,9 @@ static int attach_common(struct mp_kernel *k, struct mp_err *err)
 	};
 	int rc = attach_syscalls(k, err);
 
+	k->reclaim = mp_waits_attach(k->skel, keep_row_link, k);
 	attach_victim(k);
 	return rc ? rc : attach_raw(k, progs, sizeof(progs) / sizeof(progs[0]), err);
-}
-
-static int keep_row_link(void *ctx, struct bpf_link *link)
-{
-	return keep_link(ctx, link);
 }
 
 static int attach_ends(struct mp_kernel *k, struct mp_err *err)
@@ -414,6 +416,7 @@ void mp_kernel_host(const struct mp_kernel *k, struct mp_ev_host *ev)
 		.page_size = MP_PAGE_SIZE,
 		.fault_row = k->rows.row,
 		.page_source = MP_PS_WALK,
+		.waits = mp_waits_told(k),
 		.nr_cpus = k->set.nr_cpus,
 		.zero_pfn = k->set.zero_pfn,
 	};

@@ -29,6 +29,7 @@ struct mp_kernel {
 	size_t owned_bytes;
 	const struct mp_counts *counts; /* one a CPU: the map "counts" */
 	size_t counts_bytes;
+	bool reclaim; /* what faults wait for is seen */
 	bool victims; /* it is seen whom the out-of-memory killer chooses */
 	struct bpf_link **links;
 	size_t nr_links;

@@ -22,6 +22,7 @@ static const struct mp_stage stages_tracepoint[] = {
 	  "the moment under the lock: a range is gone at the call's exit", MP_HIT_MMAP },
 	{ "slow path", "get_page_from_freelist", "-", "-",
 	  "whether the page allocator's first try failed", MP_HIT_NONE },
+	{ "compaction", "try_to_compact_pages", "-", "-", "what faults spend on it", MP_HIT_NONE },
 	{ "fault start", "", "tracepoint", "page_fault_user, page_fault_kernel",
 	  "faults by get_user_pages (populate, mlock, ptrace) have no start", MP_HIT_NONE },
 	{ "kernel-filled range", "", "tracepoint", "sys_exit_*, page-table walk",
@@ -39,6 +40,18 @@ static const struct mp_stage stages_later[] = {
 	  MP_HIT_NONE },
 	{ 0 },
 };
+
+static const struct mp_stage reclaim = {
+	"reclaim",    "",
+	"tracepoint", "mm_vmscan_direct_reclaim, _memcg_reclaim, _wakeup_kswapd",
+	"",           MP_HIT_NONE
+};
+static const struct mp_stage no_reclaim = { "reclaim",
+					    "",
+					    "-",
+					    "its tracepoints cannot be hooked here",
+					    "what faults wait for where memory is short",
+					    MP_HIT_NONE };
 
 static const struct mp_stage out_of_memory = {
 	"out of memory", "", "tracepoint", "mark_victim; the cgroup's limit and events", "",
@@ -70,8 +83,9 @@ static const char *gap_of(const struct mp_hook *h, int i)
 	if (!h->attached && i >= MP_HOOK_UNMAP)
 		return "found only when pagemap is read back at a report";
 	if (!h->attached)
-		return i == MP_HOOK_FREELIST ? "whether the page allocator's first try failed"
-					     : "told from the page table and the tracepoints";
+		return i == MP_HOOK_FREELIST  ? "whether the page allocator's first try failed"
+		       : i == MP_HOOK_COMPACT ? "what faults spend on it"
+					      : "told from the page table and the tracepoints";
 	if (i == MP_HOOK_ANONYMOUS && strcmp(h->function, h->wanted))
 		return "do_anonymous_page itself: it is inlined on this kernel";
 	return "";
@@ -87,6 +101,7 @@ static size_t hook_stages(const struct mp_kernel *k, struct mp_stage *to)
 		[MP_HOOK_BRK] = "heap growth",
 		[MP_HOOK_MMAP] = "mapping",
 		[MP_HOOK_FREELIST] = "slow path",
+		[MP_HOOK_COMPACT] = "compaction",
 		[MP_HOOK_UNMAP] = "swapped out",
 		[MP_HOOK_MIGRATED] = "migrated",
 		[MP_HOOK_COLLAPSE] = "collapsed",
@@ -119,6 +134,7 @@ const struct mp_stage *mp_kernel_stages(const struct mp_kernel *k)
 						    : hook_stages(k, all);
 
 	n += copy_stages(all + n, stages_later);
+	all[n++] = k->reclaim ? reclaim : no_reclaim;
 	all[n++] = k->victims ? out_of_memory : no_out_of_memory;
 	all[n] = (struct mp_stage){
 		"allocator", "", "uprobe", "one link a function", "slower to attach and to detach",

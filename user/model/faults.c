@@ -275,6 +275,31 @@ int mp_fault_look(struct mp_model *m, struct mp_process *p, const struct mp_ev_f
 	return owner(m, p, ev, &look->owner) || toucher(m, p, ev, &look->toucher) ? -ENOMEM : 0;
 }
 
+/* Whose memory the fault wanted that had to wait for it. */
+int mp_stall_owner(struct mp_model *m, struct mp_process *p, const struct mp_ev_stall *ev,
+		   uint32_t *site)
+{
+	const struct mp_ev_fault fault = { .h = ev->h,
+					   .addr = ev->addr,
+					   .caller = ev->caller,
+					   .stack = ev->stack,
+					   .flags = ev->flags,
+					   .in_fn = ev->in_fn };
+
+	return owner(m, p, &fault, site);
+}
+
+int mp_on_stall(struct mp_model *m, struct mp_process *p, const struct mp_ev_stall *ev)
+{
+	uint32_t site;
+
+	if (mp_stall_owner(m, p, ev, &site))
+		return -ENOMEM;
+	mp_waits_count(&mp_sites__rec(&m->sites, site)->waits, ev);
+	mp_waits_count(&p->waits, ev);
+	return 0;
+}
+
 int mp_on_fault(struct mp_model *m, struct mp_process *p, const struct mp_ev_fault *ev)
 {
 	const struct mp_vma_rec *vma;

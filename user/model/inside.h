@@ -146,6 +146,9 @@ struct mp_fault_look {
 /* What a fault in @vma (NULL: in none that is known) is, as things stand before it. */
 int mp_fault_look(struct mp_model *m, struct mp_process *p, const struct mp_ev_fault *ev,
 		  const struct mp_vma_rec *vma, struct mp_fault_look *look);
+int mp_on_stall(struct mp_model *m, struct mp_process *p, const struct mp_ev_stall *ev);
+int mp_stall_owner(struct mp_model *m, struct mp_process *p, const struct mp_ev_stall *ev,
+		   uint32_t *site);
 /* The fault that a folio's MP_EV_PAGES belongs to, or NULL. */
 const struct mp_page_rec *mp_last_fault(struct mp_model *m, const struct mp_ev *h);
 

@@ -127,6 +127,7 @@ int mp_on_exec(struct mp_model *m, struct mp_process *p, const struct mp_ev_exec
 	mp_tally__fini(&p->tally);
 	mp_returned__fini(&p->returned);
 	p->given_back = (struct mp_give_back){ 0 };
+	p->waits = (struct mp_waits){ 0 };
 	mp_process_clear_allocators(m, p);
 	mp_glibc_clear(m, p);
 	mp_seed_clear(m, p);

@@ -159,6 +159,8 @@ static int apply_to(struct mp_model *m, struct mp_process *p, const struct mp_ev
 		return mp_on_exec(m, p, (const struct mp_ev_exec *)ev);
 	case MP_EV_EXIT:
 		return mp_on_exit(m, p, (const struct mp_ev_exit *)ev);
+	case MP_EV_STALL:
+		return mp_on_stall(m, p, (const struct mp_ev_stall *)ev);
 	case MP_EV_NEW_HEAP:
 		return mp_on_new_heap(m, p, (const struct mp_ev_new_heap *)ev);
 	case MP_EV_OOM:
@@ -171,7 +173,7 @@ static int apply_to(struct mp_model *m, struct mp_process *p, const struct mp_ev
 
 static bool known_type(unsigned int type)
 {
-	return (type >= MP_EV_GAP && type <= MP_EV_NEW_HEAP) ||
+	return (type >= MP_EV_GAP && type <= MP_EV_STALL) ||
 	       (type >= MP_EV_HOST && type <= MP_EV_CGROUP) ||
 	       (type >= MP_EV_XRAY && type <= MP_EV_CHUNKS);
 }

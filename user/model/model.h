@@ -124,6 +124,18 @@ struct mp_stages {
 	uint64_t page_ns, whole_ns, page_timed;
 };
 
+/* What faults had to wait for where memory was short. */
+struct mp_waits {
+	uint64_t reclaims, reclaim_ns;     /* of the machine's memory, by the faults themselves */
+	uint64_t memcg_reclaims, memcg_ns; /* of a cgroup's at its limit */
+	uint64_t compactions, compact_ns;
+	uint64_t wakes;              /* of kswapd */
+	uint64_t unmet, unmet_memcg; /* there was no memory; of those: within a cgroup's limit */
+	uint8_t told;                /* enum mp_wait_told: what of this is known at all */
+};
+void mp_waits_add(struct mp_waits *to, const struct mp_waits *n);
+void mp_waits_count(struct mp_waits *w, const struct mp_ev_stall *ev);
+
 /*
  * One site. ids are dense, sites[i].id == i + 1; id 0 means unknown and has no entry. A site that
  * only ever touched is in the list too (calls 0).
@@ -142,6 +154,7 @@ struct mp_site {
 	uint64_t faults[MP_KIND_NR], faults_by[MP_BY_NR];
 	uint64_t fault_ns, alloc_ns; /* of the faults that were timed */
 	struct mp_stages stages;
+	struct mp_waits waits;
 	uint64_t timed_faults;
 	uint64_t orders[MP_ORDERS]; /* present pages by the order of their folio */
 	uint64_t nodes[MP_NODES];
@@ -271,6 +284,7 @@ struct mp_proc {
 	struct mp_heap_facts glibc;
 	struct mp_limit limit;
 	struct mp_give_back given_back;
+	struct mp_waits waits; /* of all its faults, whoever owns the memory */
 	struct mp_xray_facts xray;
 	struct mp_allocator *allocators;
 	size_t nr_allocators;

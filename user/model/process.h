@@ -107,6 +107,7 @@ struct mp_process {
 	struct mp_tally tally;
 	struct mp_returned returned;
 	struct mp_give_back given_back;
+	struct mp_waits waits;
 
 	struct mp_glibc_rec glibc;
 	struct mp_limit limit; /* path interned */

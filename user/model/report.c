@@ -190,6 +190,8 @@ static int fill_proc(struct mp_draft *d, struct mp_process *p)
 	out->exited = p->exited;
 	out->t_ns = p->instant_ns ? p->instant_ns : d->m->last_ns;
 	out->given_back = p->given_back;
+	out->waits = p->waits;
+	out->waits.told = d->m->host.waits;
 	out->comm = mp_draft_string(d, p->comm);
 	if (!out->comm || fill_cmdline(d, out, p) || fill_allocators(d, out, p) ||
 	    fill_vmas(d, out, p) || mp_glibc_fill(d, out, p) || mp_limit_fill(d, out, p))

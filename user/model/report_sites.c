@@ -117,6 +117,7 @@ static void add_site(struct mp_site *s, const struct mp_site_rec *rec)
 	s->fault_ns += rec->fault_ns;
 	s->alloc_ns += rec->alloc_ns;
 	add_stages(&s->stages, &rec->stages);
+	mp_waits_add(&s->waits, &rec->waits);
 	s->timed_faults += rec->timed_faults;
 	add_array(s->faults, rec->faults, MP_KIND_NR);
 	add_array(s->faults_by, rec->faults_by, MP_BY_NR);
@@ -188,6 +189,7 @@ static int fill_sites(struct sites_draft *s)
 			continue;
 		out->id = s->d->ids[i];
 		out->pinned = MP_UNKNOWN;
+		out->waits.told = s->d->m->host.waits;
 		out->frame = frames_of(s, canon_of(s, rec->node), &out->end);
 		if (!out->frame)
 			return -ENOMEM;

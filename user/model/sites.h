@@ -32,6 +32,7 @@ struct mp_site_rec {
 	uint64_t faults[MP_KIND_NR], faults_by[MP_BY_NR];
 	uint64_t fault_ns, alloc_ns, timed_faults;
 	struct mp_stages stages;
+	struct mp_waits waits;
 	uint64_t tiers[MP_TIER_NR];
 	struct mp_give_back given_back;
 };

@@ -60,6 +60,7 @@ int mp_model__step(struct mp_model *m, const struct mp_ev *ev, struct mp_step *s
 	const struct mp_ev_range *range = (const void *)ev;
 	const struct mp_ev_threshold *raise = (const void *)ev;
 	const struct mp_ev_new_heap *heap = (const void *)ev;
+	const struct mp_ev_stall *stall = (const void *)ev;
 	struct mp_process *p;
 
 	memset(step, 0, sizeof(*step));
@@ -76,6 +77,9 @@ int mp_model__step(struct mp_model *m, const struct mp_ev *ev, struct mp_step *s
 		return of_free(m, p, (const void *)ev, step);
 	case MP_EV_FAULT:
 		return of_fault(m, p, (const void *)ev, step);
+	case MP_EV_STALL:
+		find_block(p, stall->addr, step);
+		return mp_stall_owner(m, p, stall, &step->owner);
 	case MP_EV_RANGE:
 		return mp_process_site(m, p, range->stack, range->caller, MP_PLACE_RETURN,
 				       &step->site);

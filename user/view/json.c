@@ -266,6 +266,9 @@ static void process(struct mp_json *j, const struct mp_view_opts *opts, const st
 	books(j, &p->books);
 	mp_json_limit(j, &p->limit);
 	mp_json_given_back(j, &p->given_back);
+	mp_json_open(j, "waits", "{");
+	mp_json_waits(j, &p->waits);
+	mp_json_close(j, "}");
 	glibc(j, &p->glibc);
 	xray(j, &p->xray);
 	mp_json_open(j, "vmas", "[");
@@ -357,8 +360,7 @@ static void page_alloc(struct mp_json *j, const struct mp_site *s, bool timed)
 	mp_json_number(j, "staged_faults", n->staged);
 	of_some(j, "slow", n->slow, n->pathed);
 	mp_json_number(j, "pathed_faults", n->pathed);
-	mp_json_word(j, "reclaim_ns", NULL);
-	mp_json_word(j, "compact_ns", NULL);
+	mp_json_waits(j, &s->waits);
 	mp_json_signed(j, "alloc_ns", timed ? mp_units_signed(s->alloc_ns) : MP_UNKNOWN);
 	/* the first touch split: whole = page + rest, of the same faults */
 	of_some(j, "page_ns", n->page_ns, n->page_timed);

@@ -52,9 +52,12 @@ void mp_json_frames(struct mp_json *j, struct mp_symbols *sym, const struct mp_v
 struct mp_limit;
 struct mp_give_back;
 struct mp_heap_facts;
+struct mp_waits;
 /* json_retention.c: the member "cgroup" of a process; "given_back", of a process or a site. */
 void mp_json_limit(struct mp_json *j, const struct mp_limit *l);
 void mp_json_given_back(struct mp_json *j, const struct mp_give_back *g);
+/* waits.c: members of "waits" of a process, of "page_alloc" of a site */
+void mp_json_waits(struct mp_json *j, const struct mp_waits *w);
 /* Members of "glibc": how many arenas, and who made them. */
 void mp_json_arenas(struct mp_json *j, const struct mp_heap_facts *g);
 

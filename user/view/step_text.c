@@ -10,6 +10,7 @@
 #include "view/steps.h"
 #include "view/syscall.h"
 #include "view/units.h"
+#include "view/views.h"
 
 unsigned int mp_step_stage(const struct mp_ev *ev)
 {
@@ -22,6 +23,7 @@ unsigned int mp_step_stage(const struct mp_ev *ev)
 	case MP_EV_RANGE:
 		return MP_STEP_GROW;
 	case MP_EV_FAULT:
+	case MP_EV_STALL:
 		return MP_STEP_FAULT;
 	case MP_EV_PAGES:
 		/* those of a fault's folio were told with it; the rest are readings of /proc */
@@ -277,6 +279,16 @@ static void print_fault(const struct mp_ev_fault *ev, const struct mp_step *step
 	print_hit(ev, step, out);
 }
 
+static void print_stall(const struct mp_ev_stall *ev, bool plain, FILE *out)
+{
+	struct mp_waits w = { 0 };
+	char text[300];
+
+	mp_waits_count(&w, ev);
+	mp_waits_say(text, sizeof(text), &w, plain);
+	fprintf(out, "memory was short at 0x%llx: %s", ev->addr, text);
+}
+
 static void print_pages(const struct mp_ev_pages *ev, FILE *out)
 {
 	static const char *const what[] = { [MP_SRC_POPULATE] = "found after the system call",
@@ -352,6 +364,9 @@ void mp_step_print(const struct mp_ev *ev, const struct mp_step *step, bool plai
 		return;
 	case MP_EV_FAULT:
 		print_fault((const void *)ev, step, plain, out);
+		return;
+	case MP_EV_STALL:
+		print_stall((const void *)ev, plain, out);
 		return;
 	case MP_EV_PAGES:
 		print_pages((const void *)ev, out);

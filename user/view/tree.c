@@ -252,6 +252,15 @@ static void draw_stages(struct tree *t, const struct mp_stages *n)
 		     n->slow);
 }
 
+/* What stood between a touch and its page, where memory was short. */
+static void draw_waits(struct tree *t, const struct mp_waits *w)
+{
+	char text[300];
+
+	if (mp_waits_say(text, sizeof(text), w, false))
+		line(t, "memory was short: %s", text);
+}
+
 /* The first touch where the page allocator itself is hooked. */
 static void draw_split(struct tree *t, const struct mp_stages *n)
 {
@@ -287,6 +296,7 @@ static void draw_allocator(struct tree *t)
 	}
 	line(t, "%s", *text ? text : "no page present");
 	draw_stages(t, &s->stages);
+	draw_waits(t, &s->waits);
 	if (!s->timed_faults) {
 		line(t, "no fault was timed");
 		return;

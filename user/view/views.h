@@ -40,6 +40,11 @@ void mp_text_limit(const struct mp_proc *p, const struct mp_view_opts *opts, FIL
 /* What went back to the kernel and was wanted again; nothing if nothing was. */
 void mp_text_given_back(const struct mp_report *r, struct mp_symbols *sym,
 			const struct mp_view_opts *opts, FILE *out);
+/* waits.c: what faults waited for where memory was short; 0 and "" if for nothing. */
+size_t mp_waits_say(char *buf, size_t room, const struct mp_waits *w, bool bytes);
+/* The same of all processes, and whose faults those were; nothing if they waited for nothing. */
+void mp_text_waits(const struct mp_report *r, struct mp_symbols *sym,
+		   const struct mp_view_opts *opts, FILE *out);
 /* pins.c: whose few blocks keep much memory; nothing if the heap was not walked, or none does. */
 void mp_text_pins(const struct mp_table_row *rows, size_t nr, const struct mp_report *r,
 		  struct mp_symbols *sym, const struct mp_view_opts *opts, FILE *out);
