@@ -40,6 +40,7 @@ enum mp_ev_type {
 	MP_EV_OOM = 15,       /* chosen to be killed for want of memory; its pages still stand */
 	MP_EV_NEW_HEAP = 16,  /* glibc has made a heap for a thread: a new arena, or more for one */
 	MP_EV_STALL = 17,     /* a fault had to wait for memory, or there was none for it */
+	MP_EV_REFUSAL = 20,   /* a memory system call failed: refusal.h */
 
 	/* read by the user side, woven into the stream by time */
 	MP_EV_HOST = 32,      /* facts about the machine and the chosen hooks; first event */
@@ -55,6 +56,7 @@ enum mp_ev_type {
 	MP_EV_WITNESS_PAGES = 42, /* part of it: struct mp_ev_pages */
 	MP_EV_HEAP = 43,          /* how much of a process's glibc heap is understood */
 	MP_EV_CGROUP = 44,        /* the memory cgroup whose limit the process meets first */
+	MP_EV_SYSTEM = 47,        /* what the machine refuses memory by: refusal.h */
 
 	/* the heap as it stands, read by the X-ray: heap.h */
 	MP_EV_XRAY = 48,       /* an X-ray begins, or is done */
@@ -569,6 +571,8 @@ _Static_assert(sizeof(struct mp_ev_witness) == 40, "wire format");
 
 #include "retention.h"
 #include "waits.h"
+
+#include "refusal.h"
 
 #include "heap.h"
 

@@ -32,6 +32,12 @@ struct mm_struct {
 	unsigned long brk;
 	unsigned long def_flags;
 	unsigned long locked_vm;
+	unsigned long total_vm;
+	unsigned long data_vm;
+	unsigned long start_brk;
+	unsigned long start_data;
+	unsigned long end_data;
+	int map_count;
 	struct percpu_counter rss_stat[4];
 };
 
@@ -57,10 +63,29 @@ struct vm_area_struct {
 	struct mm_struct *vm_mm;
 };
 
+struct rlimit {
+	unsigned long rlim_cur;
+	unsigned long rlim_max;
+};
+
+struct user_namespace {
+	int level;
+};
+
+struct kernel_cap_struct {
+	u32 cap[2]; /* since 6.3 one u64: the same bytes */
+};
+
+struct cred {
+	struct user_namespace *user_ns;
+	struct kernel_cap_struct cap_effective;
+};
+
 struct signal_struct {
 	struct {
 		int counter;
 	} live;
+	struct rlimit rlim[16];
 	u64 sum_sched_runtime; /* of the threads that are gone */
 };
 
@@ -92,6 +117,7 @@ struct task_struct {
 	struct uprobe_task *utask;
 	struct mm_struct *mm;
 	struct signal_struct *signal;
+	const struct cred *cred;
 	void *stack;
 	int pid;
 	int tgid;

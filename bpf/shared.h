@@ -12,6 +12,7 @@ struct mp_settings {
 	__u64 vmemmap;      /* address of PFN 0's struct page; 0: not known */
 	__u64 zero_pfn;     /* of the 4 KiB zero page */
 	__u64 max_pfn;      /* bits in the map "owned" */
+	__u64 committed;    /* address of the kernel's vm_committed_as; 0: not known */
 	__u32 page_struct;  /* sizeof(struct page) */
 	__u32 levels;       /* 4 or 5 */
 	__u32 follow;       /* children are traced too */

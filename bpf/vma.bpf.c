@@ -5,6 +5,7 @@
  * (MAP_POPULATE, mlock), what the page table holds now.
  */
 #include "range.bpf.h"
+#include "refusal.bpf.h"
 #include "tier.bpf.h"
 #include "unwind.bpf.h"
 
@@ -30,7 +31,6 @@ enum {
 #define PROT_EXEC           4
 #define MAP_LOCKED          0x2000
 #define MAP_POPULATE        0x8000
-#define VM_LOCKED           0x2000
 #define MADV_FREE           8
 #define MADV_COLD           20
 #define MADV_PAGEOUT        21
@@ -418,6 +418,8 @@ static __always_inline struct mp_thread *sys_exit(u32 nr, s64 ret)
 	count_stand_in(&out);
 	t->map_caller = 0;
 	mp_head(&out.h, MP_EV_RANGE, sizeof(out), p->owner);
+	if (mp_refused(&out))
+		mp_send_refusal(&out);
 	ev = mp_reserve(sizeof(*ev));
 	if (ev) {
 		out.h.ts_ns = bpf_ktime_get_ns();

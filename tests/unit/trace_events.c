@@ -20,6 +20,7 @@ static const struct {
 	{ MP_EV_THRESHOLD, 80 }, { MP_EV_XRAY, 96 },          { MP_EV_ARENA, 64 },
 	{ MP_EV_PART, 56 },      { MP_EV_PART_PAGES, 48 },    { MP_EV_CHUNKS, 48 },
 	{ MP_EV_STALL, 96 },
+	{ MP_EV_REFUSAL, 192 },  { MP_EV_SYSTEM, 72 },
 };
 
 int test_event_nr(void)

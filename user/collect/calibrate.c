@@ -12,6 +12,7 @@
 
 #include "../bpf/event.h"
 #include "collect/pagemap.h"
+#include "collect/system.h"
 #include "question/calibrate.skel.h"
 #include "question/preempt.skel.h"
 
@@ -320,6 +321,7 @@ int mp_calibrate(struct mp_settings *set, struct mp_err *err)
 
 	page[0] = page[MP_PAGE_SIZE] = 1;
 	set->nr_cpus = libbpf_num_possible_cpus();
+	set->committed = mp_system_symbol("vm_committed_as"); /* 0 without CONFIG_KALLSYMS_ALL */
 	set->max_pfn = max_pfn();
 	if (!set->max_pfn)
 		return mp_fail(err, MP_EXIT_LACKS, ENOENT,

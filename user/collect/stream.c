@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collect/system.h"
 #include "mallocpath.skel.h"
+
+#define SYSTEM_NS 100000000ULL /* between two readings: its settings do not change by themselves */
 
 struct pending {
 	struct pending *next;
@@ -20,6 +23,7 @@ struct mp_stream {
 	void *ctx;
 	struct pending *head, **tail;
 	uint64_t events, dropped; /* dropped: ring losses already told as GAP */
+	uint64_t system_ns;       /* when the machine's limits were told last */
 	int failed;               /* first non-zero result of the sink */
 };
 
@@ -44,6 +48,19 @@ static void hand_on_pending(struct mp_stream *s, uint64_t until_ns)
 	}
 }
 
+/* Refusals may come in great numbers: they say what they were compared with, but for what is told here. */
+static void tell_system(struct mp_stream *s)
+{
+	uint64_t now = mp_mono_ns();
+	struct mp_ev_system ev;
+
+	if (s->system_ns && now - s->system_ns < SYSTEM_NS)
+		return;
+	s->system_ns = now;
+	mp_system_read(&ev);
+	hand_on(s, &ev.h);
+}
+
 static int on_record(void *ctx, void *data, size_t size)
 {
 	struct mp_stream *s = ctx;
@@ -53,6 +70,8 @@ static int on_record(void *ctx, void *data, size_t size)
 		return 0;
 	if (s->head && s->head->ev.ts_ns <= ev->ts_ns)
 		hand_on_pending(s, ev->ts_ns);
+	if (ev->type == MP_EV_REFUSAL)
+		tell_system(s);
 	return hand_on(s, ev);
 }
 

@@ -27,6 +27,9 @@ int mp_glibc_fill(struct mp_draft *d, struct mp_proc *out, const struct mp_proce
 /* limits.c: the limit of its memory. 0 or -ENOMEM. */
 int mp_limit_fill(struct mp_draft *d, struct mp_proc *out, const struct mp_process *p);
 
+/* refusals.c: what it was refused. 0 or -ENOMEM. */
+int mp_refusals_fill(struct mp_draft *d, struct mp_proc *out, const struct mp_process *p);
+
 /* report_sites.c: gives the sites their ids, frames and counts. 0 or -ENOMEM. */
 int mp_sites_fill(struct mp_draft *d);
 /* What is known of them once all pages were seen. */

@@ -149,8 +149,9 @@ int mp_on_alloc(struct mp_model *m, struct mp_process *p, const struct mp_ev_all
 		return -ENOMEM;
 	if (!ev->addr || impossible(ev)) {
 		mp_sites__rec(&m->sites, site)->failed++;
-		return 0;
+		return mp_refusals_failed(m, p, ev, site);
 	}
+	mp_refusals_returned(p, ev);
 	return begin(m, p, ev, site, false);
 }
 
@@ -260,8 +261,9 @@ int mp_on_realloc_done(struct mp_model *m, struct mp_process *p,
 		mp_sites__rec(&m->sites, site)->failed++;
 		if (mine)
 			mp_blocks__set_transit(&p->blocks, ev->old, false);
-		return 0;
+		return mp_refusals_failed(m, p, &ev->a, site);
 	}
+	mp_refusals_returned(p, &ev->a);
 	if (mine && mp_blocks__take(&p->blocks, ev->old, &blk))
 		ended(m, p, &blk);
 	return ev->a.addr ? begin(m, p, &ev->a, site, ev->a.addr == ev->old) : 0;

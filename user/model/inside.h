@@ -51,7 +51,8 @@ struct mp_model {
 	struct mp_stray_free strays[MP_STRAY_FREES];
 	uint64_t nr_strays; /* ever */
 
-	struct mp_ev_host host; /* type 0 until it came */
+	struct mp_ev_host host;     /* type 0 until it came */
+	struct mp_ev_system system; /* likewise */
 	struct mp_ev_cost cost;
 	struct mp_loss loss;
 	uint64_t chain_checked; /* faults whose page was followed from the allocator to the entry */
@@ -111,6 +112,22 @@ int mp_heap_count(struct mp_model *m, struct mp_process *p);
 /* limits.c */
 int mp_on_oom(struct mp_model *m, struct mp_process *p, const struct mp_ev_exit *ev);
 int mp_on_cgroup(struct mp_model *m, struct mp_process *p, const struct mp_ev_cgroup *ev);
+
+struct mp_refusal_why {
+	uint8_t why;   /* enum mp_why */
+	int64_t limit; /* as in struct mp_refusal */
+};
+/* why.c */
+struct mp_refusal_why mp_why_refused(const struct mp_model *m, const struct mp_process *p,
+				     const struct mp_ev_refusal *ev);
+
+/* refusals.c */
+int mp_on_refusal(struct mp_model *m, struct mp_process *p, const struct mp_ev_refusal *ev);
+/* The allocator call has returned with a block, or without one to the caller @site. */
+void mp_refusals_returned(struct mp_process *p, const struct mp_ev_alloc *ev);
+int mp_refusals_failed(struct mp_model *m, struct mp_process *p, const struct mp_ev_alloc *ev,
+		       uint32_t site);
+void mp_refusals_clear(struct mp_model *m, struct mp_process *p);
 
 /* thresholds.c */
 int mp_on_heap(struct mp_model *m, struct mp_process *p, const struct mp_ev_heap *ev);

@@ -131,6 +131,7 @@ int mp_on_exec(struct mp_model *m, struct mp_process *p, const struct mp_ev_exec
 	mp_process_clear_allocators(m, p);
 	mp_glibc_clear(m, p);
 	mp_seed_clear(m, p);
+	mp_refusals_clear(m, p);
 	p->nr_transits = 0;
 	p->nr_recent = 0;
 	p->nr_pending = 0;

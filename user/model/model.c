@@ -87,6 +87,9 @@ static bool apply_global(struct mp_model *m, const struct mp_ev *ev)
 	case MP_EV_LOSS:
 		mp_on_loss(m, (const struct mp_ev_loss *)ev);
 		return true;
+	case MP_EV_SYSTEM:
+		m->system = *(const struct mp_ev_system *)ev;
+		return true;
 	case MP_EV_COST:
 		m->cost = *(const struct mp_ev_cost *)ev;
 		return true;
@@ -163,6 +166,8 @@ static int apply_to(struct mp_model *m, struct mp_process *p, const struct mp_ev
 		return mp_on_stall(m, p, (const struct mp_ev_stall *)ev);
 	case MP_EV_NEW_HEAP:
 		return mp_on_new_heap(m, p, (const struct mp_ev_new_heap *)ev);
+	case MP_EV_REFUSAL:
+		return mp_on_refusal(m, p, (const struct mp_ev_refusal *)ev);
 	case MP_EV_OOM:
 		return mp_on_oom(m, p, (const struct mp_ev_exit *)ev);
 	case MP_EV_THRESHOLD:
@@ -173,8 +178,8 @@ static int apply_to(struct mp_model *m, struct mp_process *p, const struct mp_ev
 
 static bool known_type(unsigned int type)
 {
-	return (type >= MP_EV_GAP && type <= MP_EV_STALL) ||
-	       (type >= MP_EV_HOST && type <= MP_EV_CGROUP) ||
+	return (type >= MP_EV_GAP && type <= MP_EV_STALL) || type == MP_EV_REFUSAL ||
+	       (type >= MP_EV_HOST && type <= MP_EV_CGROUP) || type == MP_EV_SYSTEM ||
 	       (type >= MP_EV_XRAY && type <= MP_EV_CHUNKS);
 }
 

@@ -73,6 +73,8 @@ const char *mp_at_name(int at);
 const char *mp_allocator_name(int kind);
 const char *mp_fn_name(int fn);
 const char *mp_vma_kind_name(int kind);
+const char *mp_op_name(int op);
+const char *mp_why_name(int why);
 const char *mp_stack_end_name(int end); /* "whole", "deep", ...; GOES_ON: "caller_only" */
 
 #define MP_ORDERS   10 /* 0..9 */
@@ -260,6 +262,31 @@ struct mp_limit {
 	int64_t limit_hits, ooms, oom_kills; /* since the cgroup was made */
 };
 
+enum mp_why { /* memory was refused */
+	      MP_WHY_UNKNOWN,
+	      MP_WHY_OVERCOMMIT,
+	      MP_WHY_RLIMIT_AS,
+	      MP_WHY_RLIMIT_DATA,
+	      MP_WHY_RLIMIT_MEMLOCK,
+	      MP_WHY_MAX_MAP_COUNT,
+	      MP_WHY_ADDRESS_SPACE, /* no range of addresses is free where, or as long as, it was asked for */
+	      MP_WHY_NOT_MAPPED, /* not all of the range is */
+	      MP_WHY_SIZE,       /* of a block: larger than any object can be */
+	      MP_WHY_CALL,       /* for no want of memory: the errno says what is wrong with it */
+	      MP_WHY_NR
+};
+
+/* Calls that failed alike. */
+struct mp_refusal {
+	uint64_t count, bytes; /* @bytes: what they asked for, all together */
+	int64_t limit; /* that the last one met: bytes, or mappings; MP_UNKNOWN: no number, or not known */
+	int error; /* errno; 0: not known */
+	uint32_t site;
+	uint8_t op;  /* enum mp_op; 0: the allocator's function @fn returned nothing */
+	uint8_t fn;  /* enum mp_fn: else the one it was made in, 0: outside any */
+	uint8_t why; /* enum mp_why; of a function: that of the last refusal inside the call */
+};
+
 struct mp_xray_facts { /* X-rays of the heap that are among the events */
 	bool seeded;   /* one told the blocks from before the attach, */
 	uint64_t seeded_blocks, seeded_bytes;
@@ -286,6 +313,8 @@ struct mp_proc {
 	struct mp_give_back given_back;
 	struct mp_waits waits; /* of all its faults, whoever owns the memory */
 	struct mp_xray_facts xray;
+	struct mp_refusal *refusals; /* by when the first of each was */
+	size_t nr_refusals;
 	struct mp_allocator *allocators;
 	size_t nr_allocators;
 	struct mp_vma *vmas; /* by address */

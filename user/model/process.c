@@ -68,6 +68,7 @@ void mp_process_free(struct mp_model *m, struct mp_process *p)
 	mp_process_clear_allocators(m, p);
 	mp_glibc_clear(m, p);
 	mp_seed_clear(m, p);
+	mp_refusals_clear(m, p);
 	mp_mem_free(&m->mem, p->allocators);
 	mp_mem_free(&m->mem, p->transits);
 	mp_mem_free(&m->mem, p->recent);

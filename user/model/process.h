@@ -10,6 +10,7 @@
 #include "model/model.h"
 #include "model/pages.h"
 #include "model/ranges.h"
+#include "model/refusals.h"
 #include "model/returned.h"
 #include "model/tally.h"
 
@@ -112,6 +113,7 @@ struct mp_process {
 	struct mp_glibc_rec glibc;
 	struct mp_limit limit; /* path interned */
 	struct mp_seed_rec seed;
+	struct mp_refusals_rec refusals;
 	struct mp_allocator_rec *allocators;
 	size_t nr_allocators, cap_allocators;
 	struct mp_transit *transits;

@@ -269,6 +269,7 @@ static void process(struct mp_json *j, const struct mp_view_opts *opts, const st
 	mp_json_open(j, "waits", "{");
 	mp_json_waits(j, &p->waits);
 	mp_json_close(j, "}");
+	mp_json_refusals(j, p);
 	glibc(j, &p->glibc);
 	xray(j, &p->xray);
 	mp_json_open(j, "vmas", "[");

@@ -58,6 +58,9 @@ void mp_json_limit(struct mp_json *j, const struct mp_limit *l);
 void mp_json_given_back(struct mp_json *j, const struct mp_give_back *g);
 /* waits.c: members of "waits" of a process, of "page_alloc" of a site */
 void mp_json_waits(struct mp_json *j, const struct mp_waits *w);
+struct mp_proc;
+/* refusals.c: the member "refusals" of a process. */
+void mp_json_refusals(struct mp_json *j, const struct mp_proc *p);
 /* Members of "glibc": how many arenas, and who made them. */
 void mp_json_arenas(struct mp_json *j, const struct mp_heap_facts *g);
 

@@ -279,6 +279,7 @@ int mp_view_table(const struct mp_report *r, struct mp_symbols *sym,
 		mp_text_limit(&r->procs[i], opts, out);
 		mp_text_heap(r, &r->procs[i], sym, opts, out);
 		mp_text_arenas(r, &r->procs[i], sym, opts, out);
+		mp_text_refusals(r, &r->procs[i], sym, opts, out);
 	}
 	measure(&t);
 	fputc('\n', out);

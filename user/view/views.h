@@ -37,6 +37,9 @@ void mp_text_arenas(const struct mp_report *r, const struct mp_proc *p, struct m
 		    const struct mp_view_opts *opts, FILE *out);
 /* retention.c: that memory ran out, and the limit on it; nothing if there is none. */
 void mp_text_limit(const struct mp_proc *p, const struct mp_view_opts *opts, FILE *out);
+/* refusals.c: memory that was asked for and refused; nothing if none was. */
+void mp_text_refusals(const struct mp_report *rep, const struct mp_proc *p, struct mp_symbols *sym,
+		      const struct mp_view_opts *opts, FILE *out);
 /* What went back to the kernel and was wanted again; nothing if nothing was. */
 void mp_text_given_back(const struct mp_report *r, struct mp_symbols *sym,
 			const struct mp_view_opts *opts, FILE *out);
