@@ -171,17 +171,24 @@ struct mp_books { /* bytes; DESIGN section 2. MP_UNKNOWN where not known */
 	double coverage, site_coverage; /* NaN: not known */
 };
 
+struct mp_grower {
+	uint32_t site;
+	uint64_t bytes; /* of the VMA */
+};
+#define MP_GROWERS 8
+
 struct mp_vma {
 	uint64_t start, end;
 	uint8_t perms, kind;
 	const char *name; /* "" if none */
 	uint64_t present_pages;
 	uint64_t faults[MP_KIND_NR];
-	uint32_t site;  /* that made the mapping; 0 unknown */
+	uint32_t site;  /* that made the mapping, or grew it last; 0 unknown */
 	uint8_t growth; /* enum mp_fn inside which it was made, 0: outside any allocator call */
 	uint8_t op;     /* enum mp_op that made or last grew it, 0: there before attach */
 	bool hooked;    /* do_brk_flags or mmap_region was seen to do it */
 	uint64_t t_ns;
+	struct mp_grower growers[MP_GROWERS]; /* by bytes, then id; unused: site 0 */
 };
 
 struct mp_page {

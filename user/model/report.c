@@ -142,6 +142,46 @@ static const struct mp_mapping *newest(const struct mp_process *p, struct mp_spa
 	return best;
 }
 
+static bool more(const struct mp_grower *a, const struct mp_grower *b)
+{
+	return a->bytes != b->bytes ? a->bytes > b->bytes : a->site && a->site < b->site;
+}
+
+static void keep_grower(struct mp_grower *top, struct mp_grower g)
+{
+	for (int i = 0; i < MP_GROWERS; i++)
+		if (more(&g, &top[i])) {
+			struct mp_grower less = top[i];
+
+			top[i] = g;
+			g = less;
+		}
+}
+
+/* Whose parts of it stand: a VMA is what the kernel has joined, whoever asked for it. */
+static void fill_growers(struct mp_draft *d, struct mp_vma *out, const struct mp_process *p)
+{
+	const struct mp_omap *mappings = &p->ranges.mappings;
+	const struct mp_mapping *map;
+	uint64_t at;
+
+	for (at = out->start; at < out->end && (map = mp_omap__overlap(mappings, at, out->end));
+	     at = map->span.end) {
+		uint64_t from = map->span.start > at ? map->span.start : at;
+		uint64_t to = map->span.end < out->end ? map->span.end : out->end;
+
+		d->weight[d->ids[map->site]] += to - from;
+	}
+	for (at = out->start; at < out->end && (map = mp_omap__overlap(mappings, at, out->end));
+	     at = map->span.end) {
+		uint32_t site = d->ids[map->site];
+
+		if (site && d->weight[site])
+			keep_grower(out->growers, (struct mp_grower){ site, d->weight[site] });
+		d->weight[site] = 0;
+	}
+}
+
 static int fill_vma(struct mp_draft *d, struct mp_vma *out, const struct mp_process *p,
 		    const struct mp_vma_rec *vma)
 {
@@ -160,6 +200,7 @@ static int fill_vma(struct mp_draft *d, struct mp_vma *out, const struct mp_proc
 		out->op = map->op;
 		out->hooked = map->hooked;
 		out->t_ns = map->t_ns;
+		fill_growers(d, out, p);
 	}
 	mp_tally__sum(&p->tally, out->start >> MP_PAGE_SHIFT,
 		      (out->end - out->start) >> MP_PAGE_SHIFT, out->faults);

@@ -397,6 +397,21 @@ static int on_mprotect(struct mp_model *m, struct mp_process *p, const struct mp
 	return mapped(m, p, span_of(ev->addr, ev->len), true, ev);
 }
 
+/* Over a hole it fails once it has come there: what lies before has the new permissions. */
+static int protect_to_hole(struct mp_process *p, const struct mp_ev_range *ev)
+{
+	struct mp_span s = span_of(ev->addr, ev->len);
+	uint64_t end = s.start;
+	const struct mp_vma_rec *vma;
+
+	while (end < s.end && (vma = mp_ranges__vma(&p->ranges, end)))
+		end = vma->span.end;
+	if (end <= s.start || end >= s.end)
+		return 0; /* none: it had no memory, and how far it came is not known */
+	mp_pages__split_ends(&p->pages, s.start >> MP_PAGE_SHIFT, (end - s.start) >> MP_PAGE_SHIFT);
+	return mp_ranges__protect(&p->ranges, s.start, end, perms_of(ev));
+}
+
 /* Code of a file: an address outside files is the same place whatever lies there. */
 static bool holds_code(const struct mp_process *p, struct mp_span s, uint8_t perms)
 {
@@ -439,6 +454,8 @@ int mp_on_range(struct mp_model *m, struct mp_process *p, const struct mp_ev_ran
 		drop_pages(p, span_of(ev->addr, ev->len), ev);
 		return remember(m, p, ev);
 	}
+	if (ev->op == MP_OP_MPROTECT && ev->ret == -ENOMEM)
+		return protect_to_hole(p, ev);
 	if (failed(ev) || ev->op == MP_OP_MADVISE)
 		return 0;
 	if (moves_code(p, ev))

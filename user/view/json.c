@@ -127,6 +127,7 @@ static void vma(struct mp_json *j, const struct mp_vma *v)
 	mp_json_number(j, "present_pages", v->present_pages);
 	faults(j, v->faults);
 	mp_json_known(j, "site", v->site);
+	mp_json_growers(j, v);
 	mp_json_close(j, "}");
 }
 

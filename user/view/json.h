@@ -58,6 +58,9 @@ void mp_json_limit(struct mp_json *j, const struct mp_limit *l);
 void mp_json_given_back(struct mp_json *j, const struct mp_give_back *g);
 /* waits.c: members of "waits" of a process, of "page_alloc" of a site */
 void mp_json_waits(struct mp_json *j, const struct mp_waits *w);
+struct mp_vma;
+/* json_retention.c: the member "growers" of a VMA. */
+void mp_json_growers(struct mp_json *j, const struct mp_vma *v);
 struct mp_proc;
 /* refusals.c: the member "refusals" of a process. */
 void mp_json_refusals(struct mp_json *j, const struct mp_proc *p);

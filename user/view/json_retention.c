@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Limits of memory, what was given back, and arenas, as JSON. */
+/* Limits of memory, what was given back, arenas, and who grew VMAs, as JSON. */
 #include "model/model.h"
 #include "view/json.h"
 
@@ -53,5 +53,17 @@ void mp_json_arenas(struct mp_json *j, const struct mp_heap_facts *g)
 	mp_json_open(j, "new_heaps", "[");
 	for (size_t i = 0; i < g->nr_heaps; i++)
 		new_heap(j, &g->heaps[i]);
+	mp_json_close(j, "]");
+}
+
+void mp_json_growers(struct mp_json *j, const struct mp_vma *v)
+{
+	mp_json_open(j, "growers", "[");
+	for (int i = 0; i < MP_GROWERS && v->growers[i].site; i++) {
+		mp_json_open(j, NULL, "{");
+		mp_json_number(j, "site", v->growers[i].site);
+		mp_json_number(j, "bytes", v->growers[i].bytes);
+		mp_json_close(j, "}");
+	}
 	mp_json_close(j, "]");
 }
