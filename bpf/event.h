@@ -280,6 +280,7 @@ enum mp_source {
 #define MP_PAGE_SWAP         (1ULL << 60)
 #define MP_PAGE_HUGE         (1ULL << 59) /* part of a PMD mapping */
 #define MP_PAGE_MOVING       (1ULL << 58) /* MOVED: it is about to get another PFN */
+#define MP_PAGE_MERGED       (1ULL << 57) /* KSM has made it one of several; BPF does not tell */
 #define MP_PAGE_ORDERED      (1ULL << 56) /* the order of its folio is in MP_PAGE_ORDER() */
 #define MP_PAGE_ORDER_SHIFT  52
 #define MP_PAGE_ORDER(entry) ((entry) >> MP_PAGE_ORDER_SHIFT & 15)

@@ -71,6 +71,8 @@ static __always_inline int fault_enter(u64 vma_at, u64 addr, u32 flags, struct m
 	if (t && t->in_fault && t->fault_mm == (u64)mm &&
 	    !((t->fault_addr ^ addr) >> MP_PAGE_SHIFT)) {
 		t->in_fault = MP_IN_FAULT;
+		if (flags & FAULT_FLAG_TRIED) /* as mm_account_fault() counts it */
+			t->fault_flags |= MP_FAULT_MAJOR;
 		return 0;
 	}
 	if (t && t->in_fault == MP_IN_FAULT)

@@ -14,6 +14,8 @@ MODULE = (os.environ.get("MALLOCPATH_MODULE") == "1" or
           os.path.exists("/sys/kernel/debug/mallocpath/status"))
 # True: what the kernel does to pages on its own is found when pagemap is read back, and only then.
 READ_BACK = False
+# True: it is KSM that shares, and what is shared is known.
+KSM = False
 # False: no return of handle_mm_fault is seen, a filled range is read when the system call ends.
 RETURNS_SEEN = True
 
@@ -119,10 +121,12 @@ def compare_pages(truth, rows, bad):
             bad.equal("kind", f"{row['addr']} by a read", row["kind"] == "zero",
                       true.state == "zero")
         state = row["state"]
-        if state == "shared_cow":  # a child that is not followed does not tell that it went
+        if state == "shared_cow" and KSM:
+            state = "shared" if true.exclusive else "present"
+        elif state == "shared_cow":  # a child that is not followed does not tell that it went
             state = "present"
         elif state == "present" and not true.exclusive and not truth.stale and \
-                not (READ_BACK and row["source"] == "reconciled"):
+                not (READ_BACK and not KSM and row["source"] == "reconciled"):
             state = "present alone"
         bad.equal("state", row["addr"], state, true.state)
     for addr in sorted(truth.pages.keys() - seen.keys()):
@@ -157,6 +161,9 @@ def compare_expects(truth, seen, row, bad):
             want = getattr(expect, field)
             if gup_seen and want == "populate":
                 want = "fault"
+            want, _, major = want.partition("+")
+            if major:
+                bad.equal("how it came", f"{addr:#x} major", page["major"], major == "major")
             if want != "-" and page[field] not in want.split("|"):
                 bad.equal("how it came", f"{addr:#x} {field}", page[field], want)
         if expect.order >= 0:  # the kernel did what the scenario is about

@@ -230,6 +230,20 @@ static void freed_by_pfn(void **state)
 	feed_end();
 }
 
+static void some_are_read_from_a_device(void **state)
+{
+	(void)state;
+	feed_begin();
+	feed_fault(1, 0x7f0000000000, 10, TOUCH | MP_FAULT_SWAPIN | MP_FAULT_MAJOR);
+	feed_fault(1, 0x7f0000001000, 11, TOUCH | MP_FAULT_SWAPIN);
+	feed_report();
+	assert_true(report_page(1, 0x7f0000000000)->major);
+	assert_false(report_page(1, 0x7f0000001000)->major);
+	assert_int_equal(report_page(1, 0x7f0000000000)->kind, MP_KIND_SWAPIN);
+	assert_int_equal(report_page(1, 0x7f0000001000)->kind, MP_KIND_SWAPIN);
+	feed_end();
+}
+
 static void faults_have_owners(void **state)
 {
 	const struct mp_ev_fault in_alloc = { .caller = B, .in_fn = MP_FN_CALLOC, .fault_ns = 5 };
@@ -432,6 +446,7 @@ int main(void)
 		cmocka_unit_test(folio_follows_its_fault),
 		cmocka_unit_test(lifted_protection_brings_nothing),
 		cmocka_unit_test(freed_by_pfn),
+		cmocka_unit_test(some_are_read_from_a_device),
 		cmocka_unit_test(faults_have_owners),
 		cmocka_unit_test(page_allocator_stages),
 		cmocka_unit_test(chain_from_allocator_to_entry),

@@ -2,9 +2,12 @@
 /*
  * A process whose pages the kernel swaps out, moves and joins, each followed by a barrier at which the
  * truth is written (truth.h). moves DIR [SCENARIO...]
- * MOVES_SWAP=1: there is swap. MOVES_OFFLINE=1: frames can be taken out of use. Each scenario fails if the
+ * MOVES_SWAP=1: there is swap. MOVES_OFFLINE=1: frames can be taken out of use. MOVES_NODES=1: there are two
+ * nodes at least. Each scenario fails if the
  * kernel did not do what it is about.
  */
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -74,14 +77,80 @@ static void scenario_swap_out(void)
 	     "little was swapped out");
 }
 
+/* What the kernel counted for one read: 1 a major fault, 0 a minor one, -1 none. */
+static int read_page(const volatile char *p)
+{
+	struct rusage before, after;
+
+	getrusage(RUSAGE_SELF, &before);
+	(void)*p;
+	getrusage(RUSAGE_SELF, &after);
+	if (after.ru_majflt != before.ru_majflt)
+		return 1;
+	return after.ru_minflt == before.ru_minflt ? -1 : 0;
+}
+
+/* Reads pages that were swapped out; how many of them by a @major fault. */
+static int read_swapped(char *p, size_t n, int major)
+{
+	int count = 0, swapped_out, came;
+
+	for (char *end = p + n; p < end; p += TRUTH_PAGE) {
+		swapped_out = !!(entry_of(p) & PM_SWAP);
+		came = read_page(p);
+		must(swapped_out && came < 0, "a page came without a fault");
+		count += swapped_out && came == major;
+		if (swapped_out)
+			truth_expect(p, TRUTH_PAGE, came ? "swapin+major" : "swapin+minor", "user",
+				     "fault");
+	}
+	return count;
+}
+
 static void scenario_swap_in(void)
 {
 	char *p = page_up(truth_at(swapped));
 
-	for (size_t at = 0; at < MIB / 4; at += TRUTH_PAGE)
-		(void)((volatile char *)p)[at];
-	truth_expect(p, MIB / 4, "-", "-", "fault");
+	must(!read_swapped(p, MIB / 4, 1), "all was in memory still");
 	write_pages(p + MIB / 4, MIB / 8);
+}
+
+/* What a child has brought into memory is there still when it is gone: the fault is a minor one. */
+static void scenario_swap_minor(void)
+{
+	char *p = page_up(truth_at(swapped));
+	pid_t child;
+	int status;
+
+	must(madvise(p, MIB / 4, MADV_PAGEOUT), "MADV_PAGEOUT");
+	child = fork();
+	must(child < 0, "fork");
+	if (!child) {
+		for (size_t at = 0; at < MIB / 4; at += TRUTH_PAGE)
+			(void)((volatile char *)p)[at];
+		_exit(0);
+	}
+	must(waitpid(child, &status, 0) != child || status, "child");
+	must(!read_swapped(p, MIB / 4, 0), "nothing was in memory still");
+}
+
+/* ---- pages that may be dropped ------------------------------------------------------------------ */
+
+/* MADV_FREE leaves them where they are; what is written again stays, the rest goes when it is wanted. */
+static void scenario_lazy_free(void)
+{
+	char *p = page_up(truth_at(site_swap(MIB)));
+
+	must(madvise(p, MIB / 2, MADV_NOHUGEPAGE), "MADV_NOHUGEPAGE");
+	write_pages(p, MIB / 2);
+	must(madvise(p, MIB / 2, MADV_FREE), "MADV_FREE");
+	must(count_entries(p, MIB / 2, PM_PRESENT) != MIB / 2 / TRUTH_PAGE, "they went at once");
+	write_pages(p, MIB / 8);
+	must(madvise(p + MIB / 8, MIB / 8, MADV_PAGEOUT), "MADV_PAGEOUT");
+	must(count_entries(p + MIB / 8, MIB / 8, PM_PRESENT | PM_SWAP), "they are there still");
+	must(count_entries(p, MIB / 8, PM_PRESENT) != MIB / 8 / TRUTH_PAGE, "too many went");
+	read_page(p + MIB / 8); /* what was dropped is empty */
+	truth_expect(p + MIB / 8, TRUTH_PAGE, "zero", "user", "fault");
 }
 
 static void scenario_swap_free(void)
@@ -137,6 +206,53 @@ static void scenario_fork_migrate(void)
 	must(waitpid(child, &status, 0) != child || status, "child");
 }
 
+/* Half of the frames of a large range are free: the others are moved together. */
+static void scenario_compact(void)
+{
+	size_t n = 32 * MIB, moved = 0;
+	uint64_t *before = mmap(NULL, n / TRUTH_PAGE * 8, PROT_READ | PROT_WRITE,
+				MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	int pm = truth_open("/proc/self/pagemap"), fd;
+	char *p = truth_at(site_mmap(n, 0));
+
+	must(before == MAP_FAILED || madvise(p, n, MADV_NOHUGEPAGE), "MADV_NOHUGEPAGE");
+	write_pages(p, n);
+	truth_expect(p, n, "anon", "user", "fault");
+	for (size_t at = 0; at < n; at += 2 * TRUTH_PAGE)
+		must(madvise(p + at, TRUTH_PAGE, MADV_DONTNEED), "MADV_DONTNEED");
+	must(pread(pm, before, n / TRUTH_PAGE * 8, (uintptr_t)p / TRUTH_PAGE * 8) !=
+		     (ssize_t)(n / TRUTH_PAGE * 8),
+	     "pagemap");
+	close(pm);
+	fd = open("/proc/sys/vm/compact_memory", O_WRONLY | O_CLOEXEC);
+	must(fd < 0 || write(fd, "1", 1) != 1, "compact_memory");
+	close(fd);
+	for (size_t i = 1; i < n / TRUTH_PAGE; i += 2)
+		moved += (entry_of(p + i * TRUTH_PAGE) & PM_PFN) != (before[i] & PM_PFN);
+	must(!moved, "nothing was compacted");
+	munmap(before, n / TRUTH_PAGE * 8);
+}
+
+/* From one node to another, by the process itself; there are two of them. */
+static void scenario_numa(void)
+{
+	char *p = page_up(truth_at(site_shifted(65 * TRUTH_PAGE)));
+	void *pages[64];
+	int nodes[64], status[64];
+
+	write_pages(p, 64 * TRUTH_PAGE);
+	truth_expect(p, 64 * TRUTH_PAGE, "anon|thp", "user", "fault");
+	for (int i = 0; i < 64; i++) {
+		pages[i] = p + i * TRUTH_PAGE;
+		nodes[i] = i % 2;
+	}
+	must(syscall(SYS_move_pages, 0, 64, pages, nodes, status, 2 /* MPOL_MF_MOVE */) < 0,
+	     "move_pages");
+	must(syscall(SYS_move_pages, 0, 64, pages, NULL, status, 0) < 0, "move_pages");
+	for (int i = 0; i < 64; i++)
+		must(status[i] != i % 2, "it is on another node");
+}
+
 /* ---- collapse --------------------------------------------------------------------------------- */
 
 static int is_huge(char *p)
@@ -174,9 +290,13 @@ static const struct {
 } scenarios[] = {
 	{ "swap_out", scenario_swap_out, 0, "MOVES_SWAP" },
 	{ "swap_in", scenario_swap_in, 0, "MOVES_SWAP" },
+	{ "swap_minor", scenario_swap_minor, 0, "MOVES_SWAP" },
 	{ "swap_free", scenario_swap_free, 0, "MOVES_SWAP" },
 	{ "migrate", scenario_migrate, 0, "MOVES_OFFLINE" },
 	{ "fork_migrate", scenario_fork_migrate, 1, "MOVES_OFFLINE" },
+	{ "lazy_free", scenario_lazy_free, 0, NULL },
+	{ "compact", scenario_compact, 0, NULL },
+	{ "numa", scenario_numa, 0, "MOVES_NODES" },
 	{ "collapse", scenario_collapse, 0, NULL },
 };
 

@@ -436,7 +436,14 @@ static void truth_expect_order(const void *p, uint64_t len, const char *kind, co
 {
 	uint64_t start = ((uintptr_t)p + TRUTH_PAGE - 1) & ~(TRUTH_PAGE - 1);
 	uint64_t end = ((uintptr_t)p + len) & ~(TRUTH_PAGE - 1);
+	struct truth_expect *last = truth->nr_expects ? &truth->expects[truth->nr_expects - 1]
+						      : NULL;
 
+	if (last && last->end == start && !last->before && last->order == order &&
+	    !strcmp(last->kind, kind) && !strcmp(last->by, by) && !strcmp(last->source, source)) {
+		last->end = end;
+		return;
+	}
 	if (truth->nr_expects == TRUTH_EXPECTS)
 		truth_die("too many expectations");
 	truth->expects[truth->nr_expects++] =

@@ -251,9 +251,13 @@ static void add_orders(struct reader *r, uint64_t *e, size_t nr)
 {
 	uint8_t orders[MP_FOLIOS_RUN];
 
-	if (mp_folios_orders(&r->folios, e[0] & MP_PAGE_PFN, nr, orders))
-		for (size_t i = 0; i < nr; i++)
-			e[i] |= MP_PAGE_ORDERED | (uint64_t)orders[i] << MP_PAGE_ORDER_SHIFT;
+	if (!mp_folios_orders(&r->folios, e[0] & MP_PAGE_PFN, nr, orders))
+		return;
+	for (size_t i = 0; i < nr; i++) {
+		e[i] |= MP_PAGE_ORDERED | (uint64_t)orders[i] << MP_PAGE_ORDER_SHIFT;
+		if (mp_folios_is_merged(&r->folios, i))
+			e[i] |= MP_PAGE_MERGED;
+	}
 }
 
 static void find_orders(struct reader *r, uint64_t *e, size_t nr)

@@ -277,6 +277,7 @@ static int page_row(struct sweep *s, const struct mp_page_rec *rec, uint64_t add
 		.state = rec->state,
 		.source = rec->source,
 		.node_known = rec->flags & MP_PAGE_NODE,
+		.major = rec->flags & MP_PAGE_MAJOR,
 	};
 	return 0;
 }

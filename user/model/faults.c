@@ -149,6 +149,7 @@ static void count(struct mp_model *m, uint32_t site, const struct mp_ev_fault *e
 
 	rec->faults[kind]++;
 	rec->faults_by[by_of(ev)]++;
+	rec->majors += !!(ev->flags & MP_FAULT_MAJOR);
 	count_allocation(&rec->stages, ev);
 	if (!(ev->flags & MP_FAULT_TIMED))
 		return;
@@ -190,6 +191,8 @@ static struct mp_page_rec record(const struct mp_ev_fault *ev, enum mp_kind kind
 		.state = zero ? MP_STATE_ZERO : MP_STATE_PRESENT,
 	};
 
+	if (ev->flags & MP_FAULT_MAJOR)
+		rec.flags |= MP_PAGE_MAJOR;
 	if (ev->flags & MP_FAULT_TIMED) {
 		rec.flags |= MP_PAGE_TIMED;
 		rec.fault_ns = ev->fault_ns;

@@ -154,6 +154,7 @@ struct mp_site {
 	uint64_t resident_bytes, charged_bytes, untouched_bytes;
 	int64_t pinned; /* bytes malloc_trim(0) would give back beside, were its blocks freed */
 	uint64_t faults[MP_KIND_NR], faults_by[MP_BY_NR];
+	uint64_t majors;             /* faults that had to read from a device */
 	uint64_t fault_ns, alloc_ns; /* of the faults that were timed */
 	struct mp_stages stages;
 	struct mp_waits waits;
@@ -202,6 +203,7 @@ struct mp_page {
 	uint16_t node;
 	uint8_t zone, order, kind, by, state, source;
 	bool node_known;
+	bool major; /* the fault that brought it had to read from a device */
 };
 
 struct mp_block {

@@ -114,6 +114,7 @@ static void add_site(struct mp_site *s, const struct mp_site_rec *rec)
 	s->live_blocks += rec->live_blocks;
 	s->live_bytes += rec->live_bytes + rec->mapped_bytes;
 	s->untouched_bytes += rec->mapped_bytes; /* less what is resident, after the sweep */
+	s->majors += rec->majors;
 	s->fault_ns += rec->fault_ns;
 	s->alloc_ns += rec->alloc_ns;
 	add_stages(&s->stages, &rec->stages);

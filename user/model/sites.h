@@ -30,7 +30,7 @@ struct mp_site_rec {
 	uint64_t live_blocks, live_bytes;
 	uint64_t mapped_bytes; /* of anonymous mappings made outside any allocator, that stand */
 	uint64_t faults[MP_KIND_NR], faults_by[MP_BY_NR];
-	uint64_t fault_ns, alloc_ns, timed_faults;
+	uint64_t fault_ns, alloc_ns, timed_faults, majors;
 	struct mp_stages stages;
 	struct mp_waits waits;
 	uint64_t tiers[MP_TIER_NR];

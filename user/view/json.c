@@ -140,6 +140,7 @@ static void page(struct mp_json *j, const struct mp_page *p)
 	mp_json_number(j, "order", p->order);
 	mp_json_word(j, "kind", p->kind == MP_KIND_NONE ? NULL : mp_kind_name(p->kind));
 	mp_json_word(j, "by", p->by == MP_BY_NONE ? NULL : mp_by_name(p->by));
+	mp_json_bool(j, "major", p->major);
 	mp_json_signed(j, "node", p->node_known ? p->node : MP_UNKNOWN);
 	mp_json_signed(j, "zone", p->node_known ? p->zone : MP_UNKNOWN);
 	mp_json_word(j, "state", mp_state_name(p->state));
@@ -431,6 +432,7 @@ static void site(struct mp_json *j, struct mp_symbols *sym, const struct mp_view
 	for (i = 0; i < MP_BY_NR; i++)
 		mp_json_number(j, mp_by_name(i), s->faults_by[i]);
 	mp_json_close(j, "}");
+	mp_json_number(j, "major_faults", s->majors);
 	fault_times(j, s);
 	site_pages(j, s);
 	mp_json_given_back(j, &s->given_back);
