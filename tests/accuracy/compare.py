@@ -7,6 +7,7 @@ import os
 import gaps
 
 PAGE = 4096
+UPROBES = (0x7fffffffe000, 0x7ffffffff000), "[uprobes]"  # where the kernel steps what it cannot emulate
 TRACED = ("fault", "populate", "seeded", "moved")
 SHOWN = 8  # mismatches of one kind that are spelled out
 # Where the kernel module is loaded (or has to be), every report is audited by it.
@@ -271,6 +272,29 @@ def compare_books(truth, process, rss, bad):
     bad.equal("books", "tool_bytes", books["tool_bytes"], truth.tool_pages * PAGE)
 
 
+def joined(ranges):
+    out = []
+    for start, end, kind in sorted(ranges):
+        if out and out[-1][1:] == (start, kind):
+            out[-1] = (out[-1][0], end, kind)
+        else:
+            out.append((start, end, kind))
+    return set(out)
+
+
+def compare_vmas(truth, process, bad):
+    """At the exit nothing can be read: what is mapped privately follows from the system calls alone."""
+    if process.get("at") != "exit":
+        return
+    true = joined((start, end, kind == "exec") for start, end, kind in truth.vmas)
+    ours = joined((int(v["start"], 0), int(v["end"], 0), v["perms"][2] == "x") for v in process["vmas"]
+                  if v["perms"][3] == "p" and v["kind"] != "hugetlb" and v["name"] not in ("[vdso]", UPROBES[1]))
+    for start, end, execute in sorted(true ^ ours):
+        if (start, end) != UPROBES[0]:
+            bad.add("vma", f"{start:#x}-{end:#x}{' exec' if execute else ''} is "
+                    f"{'not known' if (start, end, execute) in true else 'not there'}")
+
+
 def compare_stacks(loss, bad):
     """Some code has no unwind information: at least 99.5 % of stacks must be whole, but a few may end."""
     ends = loss.pop("stack_ends", None)
@@ -346,6 +370,8 @@ def compare(truths, report, rss=None):
         compare_blocks(truth, process["blocks"], sites, "xray" in process, bad)
         compare_links(process, seen, bad)
         compare_books(truth, process, rss if i == 0 else None, bad)
+        if i == 0:
+            compare_vmas(truth, process, bad)
     compare_sites(truths, report, bad)
     compare_loss(report, bad)
     compare_audit(truths, report, None if rss is None else truths[0].pid, bad)
@@ -402,7 +428,10 @@ def made_up(truth):
             "loss": {"events_dropped": 0, "module_mismatch_pages": 0 if MODULE else None},
             "checks": {"chain_faults": 1, "module_pages": len(pages)}, "module_mismatches": [],
             "processes": [{"pid": truth.pid, "at": "now", "pages": pages, "blocks": blocks,
-                           "books": books}]}
+                           "books": books,
+                           "vmas": [{"start": f"{start:#x}", "end": f"{end:#x}", "kind": kind, "name": "",
+                                     "perms": "--xp" if kind == "exec" else "---p"}
+                                    for start, end, kind in truth.vmas]}]}
 
 
 def copied(thing):
@@ -450,6 +479,10 @@ def wrongs(report, pid):
     yield change("populate told as fault",
                  lambda w, p: row(p, source="populate").update(source="fault"))
     yield change("zero fault told as anon", lambda w, p: row(p, "zero").update(kind="anon"))
+    if any(process["pid"] == pid and process["at"] == "exit" for process in report["processes"]):
+        yield change("a mapping missing", lambda w, p: p["vmas"].remove(
+            next(v for v in p["vmas"] if v["perms"] == "rw-p")))
+        yield change("a mapping too long", lambda w, p: p["vmas"][0].update(start="0x1000"))
     yield change("a block missing", lambda w, p: p["blocks"].remove(block(w, p)))
     yield change("one resident byte", lambda w, p: block(w, p).update(
         resident_bytes=block(w, p)["resident_bytes"] + 1))
