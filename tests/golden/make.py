@@ -17,7 +17,8 @@ UNREAD = (1 << 64) - 1
 (GAP, ALLOC, FREE, REALLOC, REALLOC_DONE, FAULT, PAGES, PAGE_FREE, RANGE, FORK, EXEC, EXIT, STACK,
  THRESHOLD, OOM, NEW_HEAP, STALL) = range(1, 18)
 (HOST, PROC, MAPS, MAP, ALLOCATOR, PROBE, INSTANT, LOSS, COST) = range(32, 41)
-HEAP_KNOWN, CGROUP = 43, 44
+REFUSAL = 20
+HEAP_KNOWN, CGROUP, SYSTEM = 43, 44, 47
 (XRAY, ARENA, PART, PART_PAGES, CHUNKS) = range(48, 53)
 BEGINS, DONE = 1, 2
 LIVE, CACHED, FREED, TOP_CHUNK, OWN = 1 << 60, 2 << 60, 4 << 60, 5 << 60, 6 << 60
@@ -26,7 +27,7 @@ TCACHE, TOP, MMAPPED, BINS = 1, 6, 9, 12
 MALLOC, CALLOC, REALLOC_FN, FREE_FN = 1, 2, 3, 11
 WRITE, WALKED, IS_PRESENT, IS_ANON, IS_ZERO = 1, 1 << 5, 1 << 6, 1 << 7, 1 << 8
 IN_ALLOC, TIMED, FROM_ALLOC, KIND_KNOWN = 1 << 10, 1 << 11, 1 << 12, 1 << 13
-BRK, MMAP, MUNMAP, MADVISE = 1, 2, 3, 5
+BRK, MMAP, MUNMAP, MREMAP, MADVISE = 1, 2, 3, 4, 5
 GOES_ON, WHOLE, NO_RULE = 0, 1, 7
 EXACT = 1 << 63
 KERNEL = 1 << 3
@@ -125,6 +126,20 @@ class Trace:
     def range(self, op, addr, length, ret, caller, in_fn=0, old=0, prot=3, flags=0x22, stack=0):
         self.event(RANGE, struct.pack("=QQQqQQQIIIBBH", self.now, addr, length, ret, old, 0, caller, prot, flags, stack,
                                       op, in_fn, 0))
+
+    def refusal(self, op, length, error, caller, in_fn=0, limit_as=UNREAD, limit_data=UNREAD, mappings=10):
+        """Of 100 pages, 50 of them data; and the event of the same call after it."""
+        last = self.bytes
+        self.range(op, 0, length, -error, caller, in_fn)
+        told = self.bytes[len(last) + 24:]
+        self.bytes = last
+        self.event(REFUSAL, told + struct.pack("=11QII", 100, 50, 0, HEAP, HEAP, 0, limit_as, limit_data, UNREAD,
+                                               UNREAD, UNREAD, mappings, 0))
+        self.range(op, 0, length, -error, caller, in_fn)
+
+    def system(self):
+        """No overcommit beyond 4 GiB of RAM and 1 of swap; 1000 mappings"""
+        self.event(SYSTEM, struct.pack("=5QII", 2 << 30, 4 << 30, 1 << 30, 8 * MIB, 128 * MIB, 0, 1000), 0, 0)
 
     def xray(self, phase):
         self.event(XRAY, struct.pack("=6Q4IQ", self.now, self.now + 500, 131072, 131072, 0, 0, phase, 0, 1, 1,
@@ -388,9 +403,35 @@ def xrayed():
     return t.bytes
 
 
+def refused():
+    """mmap fails three times for RLIMIT_AS, two of them inside a malloc that fails for it; once it asks for more
+    than there is, once for RLIMIT_DATA, and once the call itself is wrong. munmap finds too many mappings; of one
+    mremap it is not known why, and two allocations fail without a system call."""
+    t = Trace()
+    t.host()
+    t.proc("lazy", "/usr/local/bin/lazy", "100")
+    t.maps(UNREAD, vmas(0, 0)[1])
+    t.allocator()
+    t.system()
+    t.refusal(MMAP, 8 * MIB, 12, BIG_SITE, limit_as=MIB)
+    for _ in range(2):
+        t.refusal(MMAP, 16 * MIB, 12, SMALL_SITE, MALLOC, limit_as=MIB)
+    t.alloc(0, 16 * MIB, SMALL_SITE)
+    t.refusal(MMAP, 6 << 30, 12, BIG_SITE)
+    t.refusal(MMAP, 2 * MIB, 12, BIG_SITE, limit_data=MIB)
+    t.refusal(MMAP, 0, 22, BIG_SITE)
+    t.refusal(MUNMAP, PAGE, 12, BIG_SITE, mappings=1000)
+    t.refusal(MREMAP, PAGE, 12, SMALL_SITE)
+    t.alloc(0, 1 << 63, SMALL_SITE, CALLOC)
+    t.alloc(0, 100, SMALL_SITE, CALLOC)
+    t.loss()
+    t.instant()
+    return t.bytes
+
+
 def main():
     os.makedirs(sys.argv[1], exist_ok=True)
-    for make in (lazy, attached, forked, stacked, tiered, killed, trimmed, xrayed):
+    for make in (lazy, attached, forked, stacked, tiered, killed, trimmed, xrayed, refused):
         with open(os.path.join(sys.argv[1], make.__name__ + ".mpt"), "wb") as f:
             f.write(make())
 
