@@ -57,6 +57,7 @@ enum mp_ev_type {
 	MP_EV_HEAP = 43,          /* how much of a process's glibc heap is understood */
 	MP_EV_CGROUP = 44,        /* the memory cgroup whose limit the process meets first */
 	MP_EV_SYSTEM = 47,        /* what the machine refuses memory by: refusal.h */
+	MP_EV_PSS = 46,           /* Pss, of the same reading of smaps_rollup as MP_EV_MAPS's Rss */
 
 	/* the heap as it stands, read by the X-ray: heap.h */
 	MP_EV_XRAY = 48,       /* an X-ray begins, or is done */
@@ -280,7 +281,8 @@ enum mp_source {
 #define MP_PAGE_SWAP         (1ULL << 60)
 #define MP_PAGE_HUGE         (1ULL << 59) /* part of a PMD mapping */
 #define MP_PAGE_MOVING       (1ULL << 58) /* MOVED: it is about to get another PFN */
-#define MP_PAGE_MERGED       (1ULL << 57) /* KSM has made it one of several; BPF does not tell */
+#define MP_PAGE_MERGED       (1ULL << 58) /* PRESENT, read from pagemap: KSM has made it one of several */
+#define MP_PAGE_SHARED       (1ULL << 57) /* others map it too; told if the event's @shares is set */
 #define MP_PAGE_ORDERED      (1ULL << 56) /* the order of its folio is in MP_PAGE_ORDER() */
 #define MP_PAGE_ORDER_SHIFT  52
 #define MP_PAGE_ORDER(entry) ((entry) >> MP_PAGE_ORDER_SHIFT & 15)
@@ -298,7 +300,7 @@ struct mp_ev_pages {
 	__u8 source; /* enum mp_source */
 	__u8 contig;
 	__u8 order; /* of the folio if all belong to one, else 0 */
-	__u8 pad;
+	__u8 shares;
 	__u64 caller; /* populate: as in MP_EV_RANGE */
 	__u64 entries[];
 };
@@ -465,6 +467,13 @@ enum mp_vma_kind {
 	MP_VMA_SPECIAL = 6, /* vdso, vvar, vsyscall, PFN maps */
 	MP_VMA_HUGETLB = 7,
 };
+
+/* MP_EV_PSS: Rss with each page divided by how many mappings of it there are; ~0: not known. */
+struct mp_ev_pss {
+	struct mp_ev h;
+	__u64 pss_bytes;
+};
+_Static_assert(sizeof(struct mp_ev_pss) == 32, "wire format");
 
 struct mp_ev_map {
 	struct mp_ev h;

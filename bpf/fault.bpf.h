@@ -183,7 +183,7 @@ static __always_inline void send_folio(struct mp_ev_fault *fault, struct mm_stru
 	ev->source = MP_SRC_FAULT;
 	ev->contig = 1;
 	ev->order = fault->order;
-	ev->pad = 0;
+	ev->shares = 0;
 	ev->caller = 0;
 	ev->entries[0] = first | MP_PAGE_PRESENT | MP_PAGE_ANON;
 	mp_own_folio(first, nr);

@@ -28,7 +28,7 @@ static __always_inline struct mp_ev_pages *begin_pages(struct walk_ctx *w, u32 n
 	ev->source = w->source;
 	ev->contig = entries == 1;
 	ev->order = 0;
-	ev->pad = 0;
+	ev->shares = 0;
 	ev->caller = w->caller;
 	return ev;
 }

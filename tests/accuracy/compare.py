@@ -254,7 +254,7 @@ def compare_links(process, seen, bad):
 def compare_books(truth, process, rss, bad):
     books = process["books"]
     parts = [name for name in books if name.endswith("_bytes") and name not in
-             ("rss_bytes", "zero_bytes", "hugetlb_bytes")]
+             ("rss_bytes", "zero_bytes", "hugetlb_bytes", "pss_bytes", "pss_anon_bytes")]
     if rss is not None:
         bad.equal("books", "rss_bytes (smaps_rollup)", books["rss_bytes"], rss)
     if books["rss_bytes"] is not None:

@@ -190,9 +190,12 @@ static void instants(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(fork_shares),       cmocka_unit_test(freed_for_all_who_share),
-		cmocka_unit_test(fork_not_followed), cmocka_unit_test(fork_inside_realloc),
-		cmocka_unit_test(exec_ends_all),     cmocka_unit_test(exit_freezes),
+		cmocka_unit_test(fork_shares),
+		cmocka_unit_test(freed_for_all_who_share),
+		cmocka_unit_test(fork_not_followed),
+		cmocka_unit_test(fork_inside_realloc),
+		cmocka_unit_test(exec_ends_all),
+		cmocka_unit_test(exit_freezes),
 		cmocka_unit_test(instants),
 	};
 

@@ -48,8 +48,23 @@ static void unshare(struct naive *n, uint64_t pfn)
 				owner = &n->procs[p];
 				only = &owner->pages[i];
 			}
-	if (count == 1 && only->state == MP_STATE_SHARED_COW && only->t_ns > owner->shared_ns)
-		only->state = MP_STATE_PRESENT;
+	if (count != 1 || only->state != MP_STATE_SHARED_COW || only->t_ns <= owner->shared_ns)
+		return;
+	only->state = MP_STATE_PRESENT;
+	owner->unshared_ns = n->now_ns;
+}
+
+/* What a reading says of those who share a page, unless that has changed since. */
+static void learn_sharing(const struct proc *p, struct page *g, const struct mp_ev_pages *ev,
+			  uint64_t e)
+{
+	if (!ev->shares)
+		return;
+	if (e & MP_PAGE_SHARED && g->state == MP_STATE_PRESENT && p->unshared_ns < ev->begin_ns)
+		g->state = MP_STATE_SHARED_COW;
+	else if (!(e & MP_PAGE_SHARED) && g->state == MP_STATE_SHARED_COW &&
+		 p->forked_ns < ev->begin_ns)
+		g->state = MP_STATE_PRESENT;
 }
 
 static void drop(struct naive *n, struct page *g, uint64_t now)
@@ -284,11 +299,14 @@ static void apply_entry(struct naive *n, struct proc *p, const struct mp_ev_page
 	if (same && (ev->source == MP_SRC_TOOL || old->pfn != g.pfn))
 		old->source = g.source;
 	if (same)
+		learn_sharing(p, old, ev, e);
+	if (same)
 		old->pfn = g.pfn;
 	if (same || (late && stray_since(n, g.pfn, ev->begin_ns)))
 		return;
 	if (check && old->there && old->state == MP_STATE_SHARED_COW && g.state == MP_STATE_PRESENT)
 		g.state = MP_STATE_SHARED_COW;
+	learn_sharing(p, &g, ev, e);
 	n->moved += check;
 	set(n, old, g);
 }
@@ -447,6 +465,7 @@ static void on_fork(struct naive *n, struct proc *p, const struct mp_ev_fork *ev
 	for (i = 0; i < NAIVE_PAGES; i++)
 		if (p->pages[i].there && p->pages[i].state == MP_STATE_PRESENT)
 			p->pages[i].state = MP_STATE_SHARED_COW;
+	p->forked_ns = ev->h.ts_ns;
 	if (!ev->followed) {
 		p->shared_ns = ev->h.ts_ns;
 		return;
@@ -454,6 +473,7 @@ static void on_fork(struct naive *n, struct proc *p, const struct mp_ev_fork *ev
 	child = &n->procs[ev->child - 1];
 	*child = *p;
 	child->exists = true;
+	child->unshared_ns = 0;
 	for (i = 0; i < TIDS; i++) /* those threads are not in the child */
 		if (p->transit[i].known && p->transit[i].open)
 			naive_block_at(child, p->transit[i].old)->transit = false;
@@ -487,6 +507,7 @@ static void on_exit_event(struct naive *n, struct proc *p)
 {
 	struct page kept[NAIVE_PAGES];
 
+	p->exit_pss = naive_pss(n, p);
 	memcpy(kept, p->pages, sizeof(kept));
 	leave(n, p);
 	memcpy(p->pages, kept, sizeof(kept));
@@ -497,6 +518,7 @@ void naive_apply(struct naive *n, const struct mp_ev *ev)
 {
 	struct proc *p = ev->tgid ? &n->procs[ev->tgid - 1] : NULL;
 
+	n->now_ns = ev->ts_ns;
 	if (ev->type == MP_EV_PAGE_FREE) {
 		on_page_free(n, (const void *)ev);
 		return;

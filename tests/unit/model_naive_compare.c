@@ -264,6 +264,8 @@ static bool compare_proc(struct compare *c, struct proc *p, const struct mp_proc
 	CHECK(c, b->stack, (int64_t)c->sum[STACK], "books of %u", out->pid);
 	CHECK(c, b->tool, (int64_t)c->sum[TOOL], "books of %u", out->pid);
 	CHECK(c, b->zero, (int64_t)c->sum[ZERO], "books of %u", out->pid);
+	CHECK(c, b->pss_anon, p->exited ? p->exit_pss : naive_pss(c->n, p), "books of %u",
+	      out->pid);
 	coverage = c->arrived ? (double)c->sited / c->arrived : NAN;
 	CHECK(c, isnan(b->site_coverage), isnan(coverage), "books of %u", out->pid);
 	CHECK(c, !isnan(coverage) && fabs(b->site_coverage - coverage) > 1e-9, false,

@@ -45,7 +45,8 @@ struct proc {
 		uint64_t start, end, ts_ns;
 	} ranges[RANGES];
 	size_t nr_ranges;
-	uint64_t shared_ns;
+	uint64_t shared_ns, forked_ns, unshared_ns;
+	int64_t exit_pss;
 };
 
 struct caller {
@@ -66,12 +67,14 @@ struct naive {
 	} strays[256];
 	size_t nr_strays;
 	uint32_t next_map;
-	uint64_t lost, unmatched, moved;
+	uint64_t lost, unmatched, moved, now_ns;
 	char text[400];
 };
 
 /* The index of a caller's address; 0: nobody. */
 uint32_t naive_caller(uint64_t addr);
+/* Its pages' bytes divided by how often each is mapped; MP_UNKNOWN if one is shared with a stranger. */
+int64_t naive_pss(const struct naive *n, const struct proc *p);
 /* Does the page count for the PFN index: mapped, and its PFN known? */
 bool naive_indexed(const struct page *g);
 

@@ -307,6 +307,10 @@ static void do_pages(struct world *w, uint32_t pid, uint32_t tid)
 			e.entries[i] = rec->pfn | MP_PAGE_PRESENT |
 				       (rec->state == MP_STATE_ZERO ? MP_PAGE_ZERO : MP_PAGE_ANON);
 	}
+	e.ev.shares = e.ev.source != MP_SRC_POPULATE && e.ev.source != MP_SRC_MOVED && draw(w, 2);
+	for (i = 0; e.ev.shares && i < e.ev.nr; i++)
+		if (e.entries[i] & MP_PAGE_ANON && !draw(w, 3))
+			e.entries[i] |= MP_PAGE_SHARED;
 	if (e.ev.source == MP_SRC_MOVED && e.ev.contig && draw(w, 2))
 		e.entries[0] = MP_PAGE_MOVING;
 	put(w, &e, MP_EV_PAGES, sizeof(e), pid, tid);

@@ -355,6 +355,7 @@ static void test_node_and_file(void **state)
 struct sums {
 	struct mp_ev_maps head;
 	uint64_t rss, nr, longest, at_rss, at_anon;
+	uint64_t pss;
 	uintptr_t at;
 };
 
@@ -366,6 +367,10 @@ static int add_up(void *ctx, const struct mp_ev *ev)
 	assert_int_equal(check_event(&sums->longest, ev), 0);
 	if (ev->type == MP_EV_MAPS) {
 		memcpy(&sums->head, ev, sizeof(sums->head));
+		return 0;
+	}
+	if (ev->type == MP_EV_PSS) {
+		sums->pss = ((const struct mp_ev_pss *)ev)->pss_bytes;
 		return 0;
 	}
 	sums->nr++;
@@ -409,6 +414,8 @@ static void test_events(void **state)
 	assert_int_equal(sums.head.nr, sums.nr);
 	assert_int_equal(sums.head.with_rss, 1);
 	assert_int_equal(sums.head.rss_bytes, sums.rss); /* rollup against the sum of the VMAs */
+	assert_true(sums.pss >= 17 * 4096 &&
+		    sums.pss < sums.rss); /* its libraries are others' too */
 	assert_int_equal(sums.head.hugetlb_bytes, 0);
 	assert_int_equal(sums.head.h.tgid, pid);
 	sums = (struct sums){ .at = sums.at };

@@ -17,6 +17,7 @@
 
 /* Documentation/admin-guide/mm/pagemap.rst: bits of an entry of /proc/PID/pagemap */
 #define PM_PFN_MASK  ((1ULL << 55) - 1)
+#define PM_EXCLUSIVE (1ULL << 56)
 #define PM_UFFD_WP   (1ULL << 57)
 #define PM_GUARD     (1ULL << 58)
 #define PM_FILE      (1ULL << 61)
@@ -96,6 +97,7 @@ static int send(struct reader *r, uint8_t source, uint64_t nr_entries)
 	ev->h.tgid = (uint32_t)r->pid;
 	ev->begin_ns = r->begin_ns;
 	ev->source = source;
+	ev->shares = 1;
 	r->stopped = r->emit(r->ctx, &ev->h);
 	return r->stopped;
 }
@@ -239,7 +241,10 @@ static uint64_t entry_of(const struct reader *r, uint64_t raw)
 	if (raw & PM_PRESENT) {
 		if (pfn == r->zero_pfn)
 			return MP_PAGE_PRESENT | MP_PAGE_ZERO | pfn;
-		return raw & PM_FILE ? 0 : MP_PAGE_PRESENT | MP_PAGE_ANON | pfn;
+		if (raw & PM_FILE)
+			return 0;
+		return MP_PAGE_PRESENT | MP_PAGE_ANON | pfn |
+		       (raw & PM_EXCLUSIVE ? 0 : MP_PAGE_SHARED);
 	}
 	if (!(raw & PM_SWAP) || raw & PM_GUARD || (raw & PM_SWAP_TYPE) >= SWAP_TYPE_SPECIAL)
 		return 0;

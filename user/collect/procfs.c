@@ -436,21 +436,24 @@ int mp_maps_read(pid_t pid, bool with_rss, struct mp_maps *out, struct mp_err *e
 	return 0;
 }
 
-uint64_t mp_procfs_rss(pid_t pid)
+struct mp_rollup mp_procfs_rollup(pid_t pid)
 {
-	struct mp_map sum = { .rss_bytes = MP_UNREAD };
+	struct mp_rollup sum = { MP_UNREAD, MP_UNREAD };
 	char path[64], line[256];
+	bool bad = false;
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
 	f = fopen(path, "re");
 	if (!f)
-		return MP_UNREAD;
-	while (read_line(f, line, sizeof(line)))
-		if (!strncmp(line, "Rss:", 4) && parse_kb(line + 4, &sum.rss_bytes))
-			break;
+		return sum;
+	while (!bad && read_line(f, line, sizeof(line)))
+		if (!strncmp(line, "Rss:", 4))
+			bad = parse_kb(line + 4, &sum.rss);
+		else if (!strncmp(line, "Pss:", 4))
+			bad = parse_kb(line + 4, &sum.pss);
 	fclose(f);
-	return sum.rss_bytes;
+	return sum;
 }
 
 /* ---- events --------------------------------------------------------------------------------- */
@@ -500,30 +503,45 @@ static int emit_maps(pid_t pid, const struct mp_maps *maps, struct mp_ev_maps *h
 	return ret;
 }
 
+static int emit_pss(pid_t pid, uint64_t pss_bytes, mp_emit_fn emit, void *ctx)
+{
+	struct mp_ev_pss ev = {
+		.h = { .type = MP_EV_PSS, .size = sizeof(ev), .tgid = (uint32_t)pid },
+		.pss_bytes = pss_bytes,
+	};
+
+	ev.h.ts_ns = mp_mono_ns();
+	return emit(ctx, &ev.h);
+}
+
 int mp_procfs_maps(pid_t pid, bool with_rss, mp_emit_fn emit, void *ctx, struct mp_err *err)
 {
 	struct mp_ev_maps head = { .with_rss = with_rss, .rss_bytes = MP_UNREAD };
 	struct mp_maps maps = { 0 };
-	uint64_t before = MP_UNREAD;
+	struct mp_rollup before, after = { MP_UNREAD, MP_UNREAD };
 	int ret;
 
 	for (int i = 0; i < TRIES; i++) {
 		mp_maps_free(&maps);
 		head.begin_ns = mp_mono_ns();
 		if (with_rss)
-			before = mp_procfs_rss(pid);
+			before = mp_procfs_rollup(pid);
 		ret = mp_maps_read(pid, with_rss, &maps, err);
 		if (ret)
 			return ret;
-		if (with_rss)
-			head.rss_bytes = mp_procfs_rss(pid);
-		if (before == head.rss_bytes)
+		if (!with_rss)
+			break;
+		after = mp_procfs_rollup(pid);
+		if (before.rss == after.rss)
 			break;
 	}
+	head.rss_bytes = after.rss;
 	for (size_t i = 0; i < maps.nr; i++)
 		if (maps.map[i].hugetlb_bytes != MP_UNREAD)
 			head.hugetlb_bytes += maps.map[i].hugetlb_bytes;
 	ret = emit_maps(pid, &maps, &head, emit, ctx);
+	if (!ret && with_rss)
+		ret = emit_pss(pid, after.pss, emit, ctx);
 	mp_maps_free(&maps);
 	return ret;
 }

@@ -48,13 +48,15 @@ int mp_maps_read(pid_t pid, bool with_rss, struct mp_maps *out, struct mp_err *e
 void mp_maps_free(struct mp_maps *maps);
 
 /*
- * Emits MP_EV_MAPS and its MP_EV_MAP events. @with_rss: from smaps, between two readings of
+ * Emits MP_EV_MAPS and its MP_EV_MAP events; with @with_rss MP_EV_PSS too. @with_rss: from smaps, between two readings of
  * smaps_rollup that agree (up to 3 tries; of a running process the last try stands).
  * 0, -errno with @err, or what @emit returned.
  */
 int mp_procfs_maps(pid_t pid, bool with_rss, mp_emit_fn emit, void *ctx, struct mp_err *err);
 
-/* Rss of smaps_rollup in bytes, MP_UNREAD if it cannot be read. */
-uint64_t mp_procfs_rss(pid_t pid);
+struct mp_rollup { /* of smaps_rollup, in bytes; MP_UNREAD: it cannot be read */
+	uint64_t rss, pss;
+};
+struct mp_rollup mp_procfs_rollup(pid_t pid);
 
 #endif

@@ -75,19 +75,23 @@ bool mp_page_agrees(const struct mp_page_rec *old, const struct mp_page_rec *now
 
 /* The same page as the ledger has it: what was not known is filled in, and what its folio became. */
 static int confirm(struct reading *r, uint64_t vpn, struct mp_page_rec *old,
-		   const struct mp_page_rec *now, bool ordered)
+		   const struct mp_page_rec *now, uint64_t entry)
 {
+	bool ordered = entry & MP_PAGE_ORDERED && entry & MP_PAGE_ANON;
 	struct mp_page_rec rec;
 
 	if (ordered && old->pfn == now->pfn && old->order != now->order) {
 		old->order = now->order; /* its folio was split */
 		r->m->loss.moved_unseen_pages += r->ev->source == MP_SRC_CHECK;
 	}
-	rec = *old;
-	if (now->source != MP_SRC_TOOL && old->pfn == now->pfn)
+	mp_sharing_learn(r->p, old, entry, r->ev);
+	if (old->pfn == now->pfn) {
+		if (now->source == MP_SRC_TOOL)
+			old->source = now->source;
 		return 0;
-	if (!rec.pfn)
-		rec.pfn = now->pfn;
+	}
+	rec = *old;
+	rec.pfn = now->pfn;
 	rec.source = now->source;
 	return mp_pages__set(&r->p->pages, vpn, &rec);
 }
@@ -203,13 +207,14 @@ static int apply_entry(struct reading *r, uint64_t vpn, uint64_t entry)
 	if (check && old)
 		note_merge(r, old, &rec);
 	if (old && mp_page_agrees(old, &rec))
-		return confirm(r, vpn, old, &rec, ordered);
+		return confirm(r, vpn, old, &rec, entry);
 	if (r->strays && mp_freed_since(r->m, rec.pfn, r->ev->begin_ns))
 		return 0;
 	/* a copy of its own would have come by a fault: it moved, and is shared as before */
 	if (check && old && old->state == MP_STATE_SHARED_COW && rec.state == MP_STATE_PRESENT &&
 	    !(old->flags & MP_PAGE_BY_KSM))
 		rec.state = MP_STATE_SHARED_COW;
+	mp_sharing_learn(r->p, &rec, entry, r->ev);
 	r->m->loss.moved_unseen_pages += check;
 	return mp_pages__set(&r->p->pages, vpn, &rec);
 }

@@ -325,6 +325,8 @@ static void book_outside(struct sweep *s)
 	struct mp_books *b = &s->books;
 
 	b->hugetlb = read->seen ? (int64_t)read->hugetlb : MP_UNKNOWN;
+	b->pss = p->exited ? MP_UNKNOWN : read->pss;
+	b->pss_anon = p->exited ? p->exit_pss : mp_sharing_pss(p);
 	if (p->exited) {
 		const struct mp_ev_exit *e = &p->exit;
 		bool ok = e->valid && e->file_pages >= 0 && e->anon_pages >= 0 &&

@@ -71,6 +71,7 @@ int mp_on_maps(struct mp_model *m, struct mp_process *p, const struct mp_ev_maps
 		.rss = known ? ev->rss_bytes : 0,
 		.hugetlb = ev->hugetlb_bytes,
 		.split = ev->with_rss,
+		.pss = MP_UNKNOWN,
 	};
 	p->nr_pending = 0;
 	p->want_pending = ev->nr;

@@ -180,6 +180,13 @@ uint64_t mp_entry_nth(uint64_t first, uint64_t i);
 /* Were pages freed after @since_ns while nobody was known to map @pfn? */
 bool mp_freed_since(const struct mp_model *m, uint64_t pfn, uint64_t since_ns);
 /* Is it the same page? A PFN that is not known is no contradiction. */
+/* sharing.c */
+void mp_sharing_learn(const struct mp_process *p, struct mp_page_rec *rec, uint64_t entry,
+		      const struct mp_ev_pages *ev);
+/* Bytes; MP_UNKNOWN: some are shared with a process that is not traced. */
+int64_t mp_sharing_pss(const struct mp_process *p);
+int mp_on_pss(struct mp_process *p, const struct mp_ev_pss *ev);
+
 bool mp_page_agrees(const struct mp_page_rec *old, const struct mp_page_rec *now);
 
 /* witness.c */

@@ -137,7 +137,7 @@ int mp_on_exec(struct mp_model *m, struct mp_process *p, const struct mp_ev_exec
 	p->nr_pending = 0;
 	p->want_pending = 0;
 	p->whole = false;
-	p->reading = (struct mp_reading){ 0 };
+	p->reading = (struct mp_reading){ .pss = MP_UNKNOWN };
 	p->walk = (struct mp_walk){ .image_ns = ev->h.ts_ns };
 	p->image = ++m->generation;
 	mp_process_remap(m, p);
@@ -156,6 +156,7 @@ int mp_on_exit(struct mp_model *m, struct mp_process *p, const struct mp_ev_exit
 	p->exit = *ev;
 	p->at = MP_AT_EXIT;
 	p->instant_ns = ev->h.ts_ns;
+	p->exit_pss = mp_sharing_pss(p);
 	mp_pages__close(&p->pages);
 	mp_mem_free(&m->mem, p->recent);
 	p->recent = NULL;

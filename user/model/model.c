@@ -121,6 +121,8 @@ static int apply_read(struct mp_model *m, struct mp_process *p, const struct mp_
 		return mp_on_heap(m, p, (const struct mp_ev_heap *)ev);
 	case MP_EV_CGROUP:
 		return mp_on_cgroup(m, p, (const struct mp_ev_cgroup *)ev);
+	case MP_EV_PSS:
+		return mp_on_pss(p, (const struct mp_ev_pss *)ev);
 	case MP_EV_XRAY:
 		return mp_on_xray(m, p, (const struct mp_ev_xray *)ev);
 	case MP_EV_PART:
@@ -179,8 +181,8 @@ static int apply_to(struct mp_model *m, struct mp_process *p, const struct mp_ev
 static bool known_type(unsigned int type)
 {
 	return (type >= MP_EV_GAP && type <= MP_EV_STALL) || type == MP_EV_REFUSAL ||
-	       (type >= MP_EV_HOST && type <= MP_EV_CGROUP) || type == MP_EV_SYSTEM ||
-	       (type >= MP_EV_XRAY && type <= MP_EV_CHUNKS);
+	       (type >= MP_EV_HOST && type <= MP_EV_CGROUP) || type == MP_EV_PSS ||
+	       type == MP_EV_SYSTEM || (type >= MP_EV_XRAY && type <= MP_EV_CHUNKS);
 }
 
 int mp_model__apply(struct mp_model *m, const struct mp_ev *ev)
@@ -191,6 +193,7 @@ int mp_model__apply(struct mp_model *m, const struct mp_ev *ev)
 		m->first_ns = ev->ts_ns;
 		m->begun = true;
 	}
+	m->ledger.now_ns = ev->ts_ns;
 	if (ev->ts_ns > m->last_ns)
 		m->last_ns = ev->ts_ns;
 	if (ev->type == MP_EV_STACK)

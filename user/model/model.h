@@ -169,6 +169,8 @@ struct mp_site {
 struct mp_books { /* bytes; DESIGN section 2. MP_UNKNOWN where not known */
 	int64_t rss, block, retained, metadata, before_attach, other_anon, stack, file, shmem, tool;
 	int64_t unexplained, zero, hugetlb;
+	int64_t pss;      /* of all memory, as the kernel has it; MP_UNKNOWN once it has ended */
+	int64_t pss_anon; /* of anonymous memory, by the events: shared among traced processes */
 	double coverage, site_coverage; /* NaN: not known */
 };
 

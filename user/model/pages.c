@@ -94,8 +94,11 @@ static void unshare_last(struct mp_ledger *l, uint64_t pfn)
 	if (!mp_pfns__only(&l->pfns, pfn, &ref))
 		return;
 	rec = mp_pages__get(l->spaces[ref.space], ref.vpn);
-	if (rec && rec->state == MP_STATE_SHARED_COW && rec->t_ns > l->spaces[ref.space]->shared_ns)
-		rec->state = MP_STATE_PRESENT;
+	if (!rec || rec->state != MP_STATE_SHARED_COW ||
+	    rec->t_ns <= l->spaces[ref.space]->shared_ns)
+		return;
+	rec->state = MP_STATE_PRESENT;
+	l->spaces[ref.space]->unshared_ns = l->now_ns;
 }
 
 static void unindex(struct mp_pages *ps, uint64_t vpn, const struct mp_page_rec *rec)
@@ -456,6 +459,7 @@ static void share_one(struct mp_pages *ps, struct mp_page_rec *rec, uint64_t vpn
 void mp_pages__share(struct mp_pages *ps)
 {
 	for_each(ps, share_one);
+	ps->forked_ns = ps->ledger->now_ns;
 }
 
 static void unshare_one(struct mp_pages *ps, struct mp_page_rec *rec, uint64_t vpn)
@@ -483,6 +487,7 @@ int mp_pages__copy(struct mp_pages *to, const struct mp_pages *from)
 		err = mp_pages__set(to, vpn, rec);
 	mp_pages_iter__fini(&it);
 	to->shared_ns = from->shared_ns;
+	to->forked_ns = from->forked_ns;
 	return err;
 }
 
@@ -508,6 +513,8 @@ void mp_pages__clear(struct mp_pages *ps)
 	ps->n = 0;
 	ps->dead = 0;
 	ps->shared_ns = 0;
+	ps->forked_ns = 0;
+	ps->unshared_ns = 0;
 }
 
 int mp_pages_iter__init(struct mp_pages_iter *it, const struct mp_pages *ps)

@@ -51,6 +51,7 @@ struct mp_pages {
 	uint64_t dead;      /* regions without one */
 	uint64_t tidy_ns;   /* no tidying before this */
 	uint64_t shared_ns; /* pages that came before are shared with a process not followed */
+	uint64_t forked_ns, unshared_ns; /* last time pages became shared, and ceased to be */
 };
 
 struct mp_ledger {
@@ -58,6 +59,7 @@ struct mp_ledger {
 	struct mp_pfns pfns;
 	struct mp_pages **spaces; /* by mp_ref.space */
 	uint64_t zero_pfn;        /* the 4 KiB zero page; 0: not known */
+	uint64_t now_ns;          /* of the event under way */
 	size_t nr, cap;
 };
 

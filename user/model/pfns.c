@@ -192,6 +192,14 @@ bool mp_pfns__only(const struct mp_pfns *ps, uint64_t pfn, struct mp_ref *ref)
 	return true;
 }
 
+size_t mp_pfns__nr(const struct mp_pfns *ps, uint64_t pfn)
+{
+	const uint64_t *slot = slot_of(ps, pfn);
+	const struct extra *x = slot && *slot & MORE ? mp_map__get(&ps->extra, pfn) : NULL;
+
+	return slot && *slot ? 1 + (x ? x->n : 0) : 0;
+}
+
 bool mp_pfns__has(const struct mp_pfns *ps, uint64_t pfn, struct mp_ref ref)
 {
 	const struct extra *x = mp_map__get(&ps->extra, pfn);

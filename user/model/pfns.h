@@ -37,6 +37,8 @@ void mp_pfns__del(struct mp_pfns *ps, uint64_t pfn, struct mp_ref ref);
 bool mp_pfns__pop(struct mp_pfns *ps, uint64_t pfn, struct mp_ref *ref);
 /* True if exactly one mapping of @pfn is known. */
 bool mp_pfns__only(const struct mp_pfns *ps, uint64_t pfn, struct mp_ref *ref);
+/* How many mappings of @pfn are known. */
+size_t mp_pfns__nr(const struct mp_pfns *ps, uint64_t pfn);
 /* For tests: is that mapping known, and how many are there in all? */
 bool mp_pfns__has(const struct mp_pfns *ps, uint64_t pfn, struct mp_ref ref);
 uint64_t mp_pfns__count(const struct mp_pfns *ps);

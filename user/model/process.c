@@ -27,6 +27,7 @@ struct mp_process *mp_process_new(struct mp_model *m, uint32_t tgid)
 	p->image = ++m->generation;
 	p->maps = ++m->generation;
 	p->at = MP_AT_NOW;
+	p->reading.pss = p->exit_pss = MP_UNKNOWN;
 	mp_blocks__init(&p->blocks, &m->block_mem,
 			m->first_ns > EARLIER_NS ? m->first_ns - EARLIER_NS : 0);
 	mp_ranges__init(&p->ranges, &m->mem, &m->sites);

@@ -78,6 +78,7 @@ struct mp_reading {
 	uint64_t rss, hugetlb;
 	uint64_t file, shmem; /* resident and not anonymous, by kind of VMA */
 	bool split;           /* file and shmem hold */
+	int64_t pss;          /* MP_UNKNOWN: not told */
 };
 
 /* A walk of the kernel module through the page tables. */
@@ -131,7 +132,8 @@ struct mp_process {
 	struct mp_reading pending_reading, reading;
 	struct mp_walk walk;    /* of the kernel module */
 	bool witnessed;         /* at the last instant its walk was compared */
-	struct mp_ev_exit exit; /* once exited */
+	struct mp_ev_exit exit; /* once exited, */
+	int64_t exit_pss;       /* and mp_sharing_pss() then */
 };
 
 #endif

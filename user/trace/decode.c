@@ -47,6 +47,7 @@ static const uint16_t sizes[] = {
 	[MP_EV_CGROUP] = sizeof(struct mp_ev_cgroup),
 	[MP_EV_REFUSAL] = sizeof(struct mp_ev_refusal),
 	[MP_EV_SYSTEM] = sizeof(struct mp_ev_system),
+	[MP_EV_PSS] = sizeof(struct mp_ev_pss),
 	[MP_EV_XRAY] = sizeof(struct mp_ev_xray),
 	[MP_EV_ARENA] = sizeof(struct mp_ev_arena),
 	[MP_EV_PART] = sizeof(struct mp_ev_part),

@@ -93,6 +93,8 @@ static void books(struct mp_json *j, const struct mp_books *b)
 	mp_json_signed(j, "unexplained_bytes", b->unexplained);
 	mp_json_signed(j, "zero_bytes", b->zero);
 	mp_json_signed(j, "hugetlb_bytes", b->hugetlb);
+	mp_json_signed(j, "pss_bytes", b->pss);
+	mp_json_signed(j, "pss_anon_bytes", b->pss_anon);
 	mp_json_real(j, "coverage", b->coverage);
 	mp_json_real(j, "site_coverage", b->site_coverage);
 	mp_json_close(j, "}");

@@ -58,6 +58,20 @@ static void balance(const struct mp_books *b, const struct mp_view_opts *opts, F
 	fputc('\n', out);
 }
 
+/* Rss with what is shared divided by those who map it. */
+static void pss(const struct mp_books *b, const struct mp_view_opts *opts, FILE *out)
+{
+	if (b->pss > 0)
+		fprintf(out, "  Pss %s", mp_units_bytes(b->pss, opts->bytes).s);
+	if (b->pss > 0 && b->pss_anon == MP_UNKNOWN)
+		fputs("; anonymous pages are shared with processes that are not traced\n", out);
+	else if (b->pss > 0)
+		fprintf(out, ", %s of it anonymous\n", mp_units_bytes(b->pss_anon, opts->bytes).s);
+	else if (b->pss_anon > 0)
+		fprintf(out, "  Pss of the anonymous memory %s\n",
+			mp_units_bytes(b->pss_anon, opts->bytes).s);
+}
+
 static void coverage(const struct mp_books *b, FILE *out)
 {
 	if (isnan(b->coverage))
@@ -105,6 +119,7 @@ void mp_text_books(const struct mp_proc *proc, const struct mp_view_opts *opts, 
 		mp_label_clip(line, width > column + 2 ? width - column : 2);
 	fprintf(out, "%s\n", line);
 	balance(b, opts, out);
+	pss(b, opts, out);
 	coverage(b, out);
 	if (b->zero > 0)
 		fprintf(out, "  beside Rss: %s on the zero page\n",
