@@ -7,6 +7,8 @@ char LICENSE[] SEC("license") = "GPL";
 #define CLONE_VM     0x00000100
 #define CLONE_THREAD 0x00010000
 
+#define CLONE_INTO_CGROUP 0x200000000ULL
+
 /* Only its addresses matter: see percpu_offset(). */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -64,6 +66,8 @@ static __always_inline int newtask(struct bpf_raw_tracepoint_args *ctx, bool sec
 	bool done;
 	u32 tgid;
 
+	if (flags & CLONE_INTO_CGROUP)
+		mp_hit(MP_HIT_CGROUP);
 	if (!p || (flags & CLONE_THREAD))
 		return 0;
 	tgid = BPF_CORE_READ(task, tgid);
@@ -86,6 +90,14 @@ SEC("raw_tp/task_newtask")
 int mp_newtask_2(struct bpf_raw_tracepoint_args *ctx)
 {
 	return newtask(ctx, true);
+}
+
+/* Attached where the processes of a cgroup are traced: its list is to be looked at again. */
+SEC("raw_tp/cgroup_attach_task")
+int mp_regrouped(struct bpf_raw_tracepoint_args *ctx)
+{
+	mp_hit(MP_HIT_CGROUP);
+	return 0;
 }
 
 static __always_inline int exec(bool second)

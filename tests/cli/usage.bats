@@ -53,6 +53,20 @@ usage_error()
 	[[ "$stderr" == *no-such-option* ]]
 }
 
+@test "--cgroup: one target, for tracing and for record" {
+	usage_error --cgroup
+	usage_error --cgroup ''
+	[[ "$stderr" == *"/proc/PID/cgroup"* ]]
+	usage_error --cgroup foo -p 1
+	[[ "$stderr" == *"--cgroup PATH or -p PID, not both"* ]]
+	usage_error --cgroup foo -- true
+	[[ "$stderr" == *"--cgroup PATH or -- CMD, not both"* ]]
+	for command in doctor vmas xray; do
+		usage_error "$command" --cgroup foo
+		[[ "$stderr" == *"give -p PID here"* ]]
+	done
+}
+
 @test "an unknown command is named" {
 	usage_error frobnicate
 	[[ "$stderr" == *frobnicate* ]]

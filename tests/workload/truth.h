@@ -450,8 +450,8 @@ static void truth_expect_order(const void *p, uint64_t len, const char *kind, co
 		(struct truth_expect){ start, end, kind, by, source, 0, order };
 }
 
-static void truth_expect(const void *p, uint64_t len, const char *kind, const char *by,
-			 const char *source)
+static __attribute__((unused)) void truth_expect(const void *p, uint64_t len, const char *kind,
+						 const char *by, const char *source)
 {
 	truth_expect_order(p, len, kind, by, source, -1);
 }

@@ -19,7 +19,8 @@
 struct mp_options {
 	pid_t pids[MP_PIDS_MAX];
 	size_t nr_pids;
-	char **argv;         /* the command to launch, NULL: none */
+	char **argv; /* the command to launch, NULL: none */
+	const char *cgroup;
 	const char *file;    /* positional trace file */
 	const char *out;     /* -o */
 	const char *subject; /* explain: what; diff: the first trace file */
@@ -55,6 +56,7 @@ struct mp_command {
 		takes_file; /* needs_target: or the file, if it takes one */
 	bool takes_subject; /* a word before the file */
 	int (*run)(struct mp_options *o);
+	bool takes_cgroup;
 };
 
 /* The table of commands, ended by name NULL; the first is the default one ("trace, then report"). */

@@ -37,12 +37,16 @@ enum {
 	OPT_MIN_SIZE,
 	OPT_FUNCTION,
 	OPT_INTERVAL,
+	OPT_CGROUP,
 };
 
 static const struct argp_option target_options[] = {
 	{ "pid", 'p', "PID[,PID]", 0, "trace these running processes", 1 },
 	{ "duration", 'd', "SEC", 0, "stop after SEC seconds", 1 },
 	{ "follow-fork", 'f', NULL, 0, "trace children too (they are held briefly with ptrace)",
+	  1 },
+	{ "cgroup", OPT_CGROUP, "PATH", 0,
+	  "trace all processes of a cgroup and of those below it, and those that come (implies -f)",
 	  1 },
 	{ "alloc", OPT_ALLOC, "SET", 0, "allocator probes: auto, all, none", 1 },
 	{ "fault-source", OPT_SOURCE, "ROW", 0,
@@ -301,6 +305,22 @@ static void check_diff(struct argp_state *st, const struct mp_options *o)
 		argp_error(st, "diff takes --fail-over, not --fail-if");
 }
 
+static void check_target(struct argp_state *st, const struct parsing *p)
+{
+	const struct mp_options *o = p->o;
+	bool cgroup = p->cmd->takes_cgroup;
+
+	if (o->cgroup && !cgroup)
+		argp_error(st, "--cgroup is for what traces; give -p PID here");
+	if (p->cmd->needs_target && !o->nr_pids && !o->argv && !o->file && !o->cgroup)
+		argp_error(st, "what is to be traced? give -p PID%s or -- CMD ARG...",
+			   cgroup ? ", --cgroup PATH" : "");
+	if (o->nr_pids && o->argv)
+		argp_error(st, "give -p PID or -- CMD, not both");
+	if (o->cgroup && (o->nr_pids || o->argv))
+		argp_error(st, "give --cgroup PATH or %s, not both", o->argv ? "-- CMD" : "-p PID");
+}
+
 static void check_whole(struct argp_state *st, const struct parsing *p)
 {
 	const struct mp_options *o = p->o;
@@ -309,13 +329,10 @@ static void check_whole(struct argp_state *st, const struct parsing *p)
 		check_diff(st, o);
 	else if (o->fail_over.set)
 		argp_error(st, "--fail-over is for mallocpath diff");
-	if (p->cmd->needs_target && !o->nr_pids && !o->argv && !o->file)
-		argp_error(st, "what is to be traced? give -p PID or -- CMD ARG...");
-	if (o->nr_pids && o->argv)
-		argp_error(st, "give -p PID or -- CMD, not both");
+	check_target(st, p);
 	if (!strcmp(o->view->name, "pprof") && !o->out && isatty(STDOUT_FILENO))
 		argp_error(st, "--view pprof is not for a terminal: give -o FILE");
-	if (o->file && (o->nr_pids || o->argv))
+	if (o->file && (o->nr_pids || o->argv || o->cgroup))
 		argp_error(st, "give a process or a trace FILE, not both");
 	if (p->cmd->takes_file && !p->cmd->takes_target && !o->file)
 		argp_error(st, "give the trace FILE (made by mallocpath record -o FILE)");
@@ -345,6 +362,12 @@ static error_t parse(int key, char *arg, struct argp_state *st)
 	case 'v':
 		o->verbose++;
 		o->view_opts.verbose++;
+		return 0;
+	case OPT_CGROUP:
+		if (!*arg)
+			argp_error(st,
+				   "--cgroup: give the path of a cgroup (see /proc/PID/cgroup)");
+		o->cgroup = arg;
 		return 0;
 	case OPT_STRICT:
 		o->strict = true;

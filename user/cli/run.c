@@ -52,11 +52,18 @@ static int library_is_quiet(enum libbpf_print_level level, const char *fmt, va_l
 	return 0;
 }
 
-static void say_begin(const struct mp_options *o)
+static void say_begin(const struct mp_options *o, const struct mp_session *s)
 {
+	size_t n = mp_session__alive(s);
+
 	if (o->quiet)
 		return;
-	if (o->argv)
+	if (o->cgroup)
+		fprintf(stderr,
+			"mallocpath: tracing the cgroup %s (%zu process%s now); Ctrl-C or its removal "
+			"ends it\n",
+			o->cgroup, n, n == 1 ? "" : "es");
+	else if (o->argv)
 		fprintf(stderr, "mallocpath: tracing %s; it ends with the command\n", o->argv[0]);
 	else if (o->seconds > 0)
 		fprintf(stderr, "mallocpath: tracing process %d for %g s; Ctrl-C ends it sooner\n",
@@ -216,6 +223,7 @@ int mp_run(struct mp_options *o, const struct mp_run_ops *ops, void *ctx, int *s
 		.pids = o->pids,
 		.nr_pids = o->nr_pids,
 		.argv = o->argv,
+		.cgroup = o->cgroup,
 		.follow = o->follow,
 		.ring_bytes = o->ring_bytes,
 		.no_alloc_probes = o->no_alloc_probes,
@@ -233,7 +241,7 @@ int mp_run(struct mp_options *o, const struct mp_run_ops *ops, void *ctx, int *s
 	if (!s)
 		return -EINVAL;
 	catch_signals();
-	say_begin(o);
+	say_begin(o, s);
 	say_shared_limit(o, s);
 	say_heap(o, s);
 	rc = mp_session__go(s);

@@ -119,8 +119,7 @@ static bool mounted(char *line, int version, char *root, char *point)
 	return !strcmp(type, "cgroup") && has_word(options, "memory");
 }
 
-/* The directory of that hierarchy, and how much of a path lies above it; -1: it is not mounted. */
-static int open_mount(int version, size_t *above)
+int mp_cgroup_mount(int version, size_t *above)
 {
 	char line[3 * PATH_MAX], root[PATH_MAX], point[PATH_MAX];
 	FILE *f = fopen("/proc/self/mountinfo", "re");
@@ -129,7 +128,8 @@ static int open_mount(int version, size_t *above)
 	while (f && fd < 0 && fgets(line, sizeof(line), f)) {
 		if (!mounted(line, version, root, point))
 			continue;
-		*above = strcmp(root, "/") ? strlen(root) : 0;
+		if (above)
+			*above = strcmp(root, "/") ? strlen(root) : 0;
 		fd = open(point, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	}
 	if (f)
@@ -158,7 +158,7 @@ static void consider(struct mp_cgroup *cg, int mount, const char *path)
 static void find_least(struct mp_cgroup *cg, char *path)
 {
 	size_t above = 0, len;
-	int mount = open_mount(cg->version, &above);
+	int mount = mp_cgroup_mount(cg->version, &above);
 
 	if (mount < 0)
 		return;

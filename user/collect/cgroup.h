@@ -7,11 +7,18 @@
 #define MP_COLLECT_CGROUP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 #include "collect/emit.h"
 
 struct mp_cgroup;
+
+/*
+ * A descriptor (O_PATH) of where the hierarchy of that version is mounted, 1: the one with the memory
+ * controller; -1: nowhere. *@above (may be NULL): how much of a path in /proc/PID/cgroup lies above it.
+ */
+int mp_cgroup_mount(int version, size_t *above);
 
 /* NULL: there is no limit, or it cannot be read. */
 struct mp_cgroup *mp_cgroup__open(pid_t pid);

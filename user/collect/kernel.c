@@ -491,6 +491,19 @@ int mp_kernel_trace(struct mp_kernel *k, pid_t tgid, uint32_t layout)
 	return bpf_map_update_elem(fd, &key, &val, BPF_ANY);
 }
 
+bool mp_kernel_knows(struct mp_kernel *k, pid_t tgid)
+{
+	struct mp_proc_val val;
+	uint32_t key = tgid;
+
+	return !bpf_map_lookup_elem(bpf_map__fd(k->skel->maps.procs), &key, &val);
+}
+
+bool mp_kernel_watch_cgroups(struct mp_kernel *k)
+{
+	return !keep_link(k, bpf_program__attach(k->skel->progs.mp_regrouped));
+}
+
 int mp_kernel_glibc(struct mp_kernel *k, pid_t tgid, const struct mp_glibc_at *at)
 {
 	int fd = bpf_map__fd(k->skel->maps.procs);

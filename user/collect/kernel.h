@@ -59,6 +59,10 @@ void mp_kernel_close(struct mp_kernel *k);
 
 /* Events of @tgid's address space are sent from now on; @layout: of mp_unwinder, 0 for no stacks. */
 int mp_kernel_trace(struct mp_kernel *k, pid_t tgid, uint32_t layout);
+/* Whether it is traced: by the above, or since it was born of one that is followed. */
+bool mp_kernel_knows(struct mp_kernel *k, pid_t tgid);
+/* MP_HIT_CGROUP counts from now on; false: only what is born elsewhere than its parent. */
+bool mp_kernel_watch_cgroups(struct mp_kernel *k);
 /* Its stacks are unwound by this entry of the map "layouts". */
 int mp_kernel_layout(struct mp_kernel *k, pid_t tgid, uint32_t layout);
 /* Where its glibc keeps its heap, for tiers. */

@@ -1,59 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "collect/session.h"
-
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "collect/launch.h"
-#include "collect/limits.h"
 #include "collect/module.h"
-#include "collect/pagemap.h"
 #include "collect/procfs.h"
-#include "collect/stream.h"
+#include "collect/session_inside.h"
 #include "collect/target.h"
-#include "collect/tiers.h"
-#include "collect/unwinder.h"
 
 #define RING_BYTES    (32U << 20)
 #define TABLE_BYTES   (1ULL << 30)  /* of unwind tables: twice what libLLVM and all of KDE need */
 #define RESCAN_NS     5000000ULL    /* between two looks at a process that has just changed */
 #define RESCAN_END_NS 2000000000ULL /* a new image whose allocator is not there by then has none */
 
-struct process {
-	pid_t pid;
-	int pidfd;
-	bool launched, ended;
-	bool new_code; /* mapped, and the unwinder has not looked yet */
-	bool loading;  /* a held program, on the way to the instant when it has its objects */
-	uint64_t rescan_ns, rescan_end_ns; /* look again for objects, 0: no */
-	uint64_t cpu_ns; /* used before tracing began; after its end: while traced */
-};
-
-struct mp_session {
-	struct mp_kernel k;
-	struct mp_probes *probes;
-	struct mp_unwinder *unwinder;
-	struct mp_stream *stream;
-	struct mp_launch *launch;
-	struct mp_limits *limits;
-	struct mp_session_opts opts;
-	mp_emit_fn sink;
-	void *ctx;
-	struct process *list;
-	size_t nr, nr_alive;
-	pid_t command;
-	int status;
-	uint64_t price_ns, tool_cpu_ns;
-	bool module; /* the kernel module is there */
-	struct mp_session_troubles troubles;
-	bool ran_out;          /* of memory, and no instant was told since */
-	uint64_t nr_handed_on; /* events */
-};
-
-static struct process *find(struct mp_session *s, pid_t pid)
+struct process *mp_session_find(struct mp_session *s, pid_t pid)
 {
 	for (size_t i = s->nr; i-- > 0;)
 		if (s->list[i].pid == pid && !s->list[i].ended)
@@ -119,13 +81,13 @@ static void begin_image(struct mp_session *s, struct process *p)
  */
 static bool is_held(const struct mp_session *s, const struct process *p)
 {
-	return s->opts.follow ||
+	return (s->opts.follow && !p->loose) ||
 	       (p->pid == s->command && mp_target_status(p->pid, "TracerPid") == getpid());
 }
 
 static void notice(struct mp_session *s, const struct mp_ev *ev)
 {
-	struct process *p = find(s, ev->tgid);
+	struct process *p = mp_session_find(s, ev->tgid);
 	const struct mp_ev_range *range = (const void *)ev;
 
 	if (!p)
@@ -167,39 +129,13 @@ static int on_event(void *ctx, const struct mp_ev *ev)
 
 /* ---- beginning to trace a process ----------------------------------------------------------- */
 
-static int emit_pages(void *ctx, const struct mp_ev *ev)
-{
-	struct mp_session *s = ctx;
-
-	if (ev->type == MP_EV_PAGES)
-		mp_kernel_own(&s->k, (const struct mp_ev_pages *)ev);
-	return mp_stream_emit(s->stream, ev);
-}
-
-static int read_pages(struct mp_session *s, pid_t pid, enum mp_source source, struct mp_err *err)
-{
-	size_t nr;
-	uint64_t *addrs = mp_probes__addrs(s->probes, pid, &nr);
-	int rc = mp_pagemap_read(pid, source, addrs, nr, emit_pages, s, err);
-
-	free(addrs);
-	return rc;
-}
-
-/* Without it the blocks from before are not known, and nothing else is missing. */
-static int read_heap(struct mp_session *s, pid_t pid, struct mp_err *err)
-{
-	if (s->opts.no_alloc_probes || s->opts.no_xray)
-		return 0;
-	return mp_stream_heap(s->stream, pid, err);
-}
-
 /*
  * Tables first: making them takes a busy process's time for thousands of faults, which would have no
  * stack. Then probes, VMAs, pages: what comes after the reading is seen by the probes.
  */
 static int begin(struct mp_session *s, pid_t pid, bool launched, bool child, struct mp_err *err)
 {
+	struct process *p = mp_session_find(s, pid);
 	int rc;
 
 	mp_unwinder__look(s->unwinder, pid, err); /* without it there is the direct caller still */
@@ -216,12 +152,17 @@ static int begin(struct mp_session *s, pid_t pid, bool launched, bool child, str
 		mp_unwinder__look(s->unwinder, pid, err);
 	if (!s->opts.no_alloc_probes)
 		rc = mp_probes__attach(s->probes, pid, mp_stream_emit, s->stream, err);
-	if (rc == -ENOENT && child)
-		rc = 0; /* it has no malloc: its pages are of interest all the same */
+	if (rc == -ENOENT && child) {
+		rc = 0;               /* it has no malloc: its pages are of interest all the same */
+		if (!launched && p) { /* or not yet: nobody holds it */
+			p->heap_due = true;
+			look_again(p, RESCAN_END_NS);
+		}
+	}
 	if (rc >= 0)
 		rc = mp_procfs_maps(pid, false, mp_stream_emit, s->stream, err);
 	if (!rc)
-		rc = read_pages(s, pid, MP_SRC_SEEDED, err);
+		rc = mp_session_pages(s, pid, MP_SRC_SEEDED, err);
 	return rc;
 }
 
@@ -241,6 +182,10 @@ static void rescan(struct mp_session *s, struct process *p)
 		     : mp_probes__attach(s->probes, p->pid, mp_stream_emit, s->stream, &err);
 	if (rc > 0)
 		mp_probes__detach_old(s->probes, p->pid);
+	if (rc > 0 && p->heap_due) {
+		p->heap_due = false;
+		mp_session_heap(s, p->pid, &err);
+	}
 	mp_procfs_maps(p->pid, false, mp_stream_emit, s->stream, &err);
 	p->rescan_ns = rc < 0 && now < p->rescan_end_ns ? now + RESCAN_NS : 0;
 }
@@ -253,6 +198,7 @@ static void begin_loading(struct mp_session *s, struct process *p, bool has_prob
 	else
 		mp_probes__detach(s->probes, p->pid);
 	p->loading = true;
+	p->heap_due = false;
 	/* the faults of its dynamic linker have stacks too */
 	mp_unwinder__look(s->unwinder, p->pid, &s->troubles.child);
 }
@@ -261,7 +207,8 @@ static void begin_loading(struct mp_session *s, struct process *p, bool has_prob
 static int held(void *ctx, pid_t pid, enum mp_held why)
 {
 	struct mp_session *s = ctx;
-	struct process *p = find(s, pid);
+	struct process *p = mp_session_find(s, pid);
+	bool born;
 
 	if (!p) /* born by vfork: held for the first time in its new image */
 		p = add(s, pid, true);
@@ -270,8 +217,12 @@ static int held(void *ctx, pid_t pid, enum mp_held why)
 			begin_loading(s, p, why == MP_HELD_IMAGE);
 		return 0;
 	}
-	if (!p || begin(s, pid, true, true, &s->troubles.child))
+	/* a child of one that was being attached to may have been born before that was traced */
+	born = why != MP_HELD_FORK || mp_kernel_knows(&s->k, pid);
+	if (!p || begin(s, pid, born, true, &s->troubles.child))
 		s->troubles.nr_children++;
+	else if (!born && !p->heap_due)
+		mp_session_heap(s, pid, &s->troubles.heap);
 	if (p)
 		p->loading = false;
 	mp_probes__detach_old(s->probes, pid);
@@ -298,30 +249,46 @@ static int tell_host(struct mp_session *s)
 	return mp_stream_emit(s->stream, &ev.h);
 }
 
+/* Seized first: what is born from then on is held until this is done, and knows its parent. */
+int mp_session_attach(struct mp_session *s, pid_t pid, struct mp_err *err)
+{
+	int fd = mp_target_open(pid, err), rc = 0;
+	struct process *p;
+
+	if (fd < 0)
+		return fd;
+	p = add(s, pid, false);
+	if (!p) {
+		close(fd);
+		return mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory");
+	}
+	p->pidfd = fd;
+	if (s->opts.follow)
+		rc = mp_launch__seize(s->launch, pid, err);
+	p->loose = rc;
+	if (rc && s->members) {
+		/* then those that are born of it are found in the list */
+		mp_fail(&s->troubles.child, MP_EXIT_FAILED, -rc,
+			"process %d cannot be held (a debugger or strace has it?): it is traced, but what "
+			"it executes and its children only from a moment later on",
+			pid);
+		s->troubles.nr_children++;
+		rc = 0;
+	}
+	if (!rc)
+		rc = begin(s, pid, false, s->members, err);
+	if (!rc && !p->heap_due)
+		mp_session_heap(s, pid, &s->troubles.heap);
+	return rc ? mp_target_failed(pid, p->pidfd, rc, err) : 0;
+}
+
 static int begin_attached(struct mp_session *s, struct mp_err *err)
 {
-	for (size_t i = 0; i < s->opts.nr_pids; i++) {
-		pid_t pid = s->opts.pids[i];
-		int fd = mp_target_open(pid, err), rc;
-		struct process *p;
+	int rc = 0;
 
-		if (fd < 0)
-			return fd;
-		p = add(s, pid, false);
-		if (!p) {
-			close(fd);
-			return mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory");
-		}
-		p->pidfd = fd;
-		rc = begin(s, pid, false, false, err);
-		if (!rc)
-			read_heap(s, pid, &s->troubles.heap);
-		if (!rc && s->opts.follow)
-			rc = mp_launch__seize(s->launch, pid, err);
-		if (rc)
-			return mp_target_failed(pid, p->pidfd, rc, err);
-	}
-	return 0;
+	for (size_t i = 0; !rc && i < s->opts.nr_pids; i++)
+		rc = mp_session_attach(s, s->opts.pids[i], err);
+	return rc;
 }
 
 /* The kernel side knows the command before it runs anything, so that its first fault is seen. */
@@ -343,6 +310,11 @@ static int open_parts(struct mp_session *s, struct mp_err *err)
 		rc = mp_target_check(s->opts.pids[i], err);
 	if (rc)
 		return rc;
+	if (s->opts.cgroup) {
+		s->members = mp_members__open(s->opts.cgroup, err);
+		if (!s->members)
+			return -ENOENT;
+	}
 	if (s->opts.argv || s->opts.follow) {
 		s->launch = mp_launch__new(&launch_ops, s, err);
 		if (!s->launch)
@@ -375,12 +347,15 @@ struct mp_session *mp_session__new(const struct mp_session_opts *opts, mp_emit_f
 		return NULL;
 	}
 	s->opts = *opts;
+	s->opts.follow |= opts->cgroup != NULL;
 	s->sink = sink;
 	s->ctx = ctx;
 	s->status = -1;
 	rc = open_parts(s, err);
 	if (!rc)
-		rc = opts->argv ? begin_launched(s, err) : begin_attached(s, err);
+		rc = opts->argv     ? begin_launched(s, err)
+		     : opts->cgroup ? mp_session_begin_members(s, err)
+				    : begin_attached(s, err);
 	if (!rc) {
 		s->tool_cpu_ns = mp_own_cpu_ns(NULL);
 		return s;
@@ -445,101 +420,11 @@ int mp_session__poll(struct mp_session *s, int timeout_ms, struct mp_err *err)
 	for (size_t i = 0; i < s->nr; i++)
 		if (s->list[i].rescan_ns && s->list[i].rescan_ns <= now)
 			rescan(s, &s->list[i]);
+	if (s->members)
+		return mp_session_look_for_members(s) || s->nr_alive;
 	if (s->command > 0)
 		return !mp_launch__ended(s->launch, NULL) || s->nr_alive;
 	return s->nr_alive > 0;
-}
-
-static void tell_loss(struct mp_session *s)
-{
-	struct mp_ev_loss ev;
-
-	mp_kernel_loss(&s->k, &ev);
-	mp_stream_emit(s->stream, &ev.h);
-}
-
-static void tell_cost(struct mp_session *s)
-{
-	struct mp_ev_cost ev = {
-		.h = { .type = MP_EV_COST, .size = sizeof(ev), .ts_ns = mp_mono_ns() }
-	};
-
-	ev.events = mp_stream__events(s->stream);
-	ev.probe_hits = mp_probes__hits(s->probes);
-	ev.probe_ns = ev.probe_hits * s->price_ns;
-	ev.faults = mp_kernel_hits(&s->k, MP_HIT_FAULT);
-	ev.tool_cpu_ns = mp_own_cpu_ns((uint64_t *)&ev.tool_peak_bytes) - s->tool_cpu_ns;
-	for (size_t i = 0; i < s->nr; i++) {
-		struct process *p = &s->list[i];
-		uint64_t cpu = p->ended ? p->cpu_ns : mp_target_cpu_ns(p->pid);
-
-		ev.target_cpu_ns += p->ended ? cpu : cpu > p->cpu_ns ? cpu - p->cpu_ns : 0;
-	}
-	mp_stream_emit(s->stream, &ev.h);
-}
-
-/*
- * The kernel module walks the page tables before pagemap is read back and puts the ledger right. It
- * tracks the process only for that while: in between, the process's faults cost no more, and there
- * is nothing that could be left behind.
- */
-static void ask_witness(struct mp_session *s, pid_t pid)
-{
-	struct mp_err err;
-	uint64_t *addrs;
-	size_t nr;
-	int rc;
-
-	if (!s->module)
-		return;
-	addrs = mp_probes__addrs(s->probes, pid, &nr);
-	rc = mp_module_walk(pid, addrs, nr, emit_pages, s, &err);
-	free(addrs);
-	if (rc < 0 && rc != -ESRCH)
-		s->troubles.witness = err;
-}
-
-/* What is read of a process that ends meanwhile is left out: its EXIT tells the rest. */
-static int read_process(struct mp_session *s, pid_t pid, bool brief, struct mp_err *err)
-{
-	int rc;
-
-	if (!brief)
-		ask_witness(s, pid);
-	rc = mp_procfs_maps(pid, true, mp_stream_emit, s->stream, err);
-	if (!rc && !brief)
-		rc = read_pages(s, pid, MP_SRC_CHECK, err);
-	mp_probes__tell(s->probes, pid, mp_stream_emit, s->stream);
-	mp_limits__tell(s->limits, pid, mp_stream_emit, s->stream);
-	mp_tiers_again(&s->k, pid, mp_stream_emit, s->stream);
-	return rc == -ESRCH || rc == -ENOENT ? 0 : rc;
-}
-
-int mp_session__instant(struct mp_session *s, bool brief, struct mp_err *err)
-{
-	struct mp_ev_instant ev = { .h = { .type = MP_EV_INSTANT, .size = sizeof(ev) },
-				    .at = s->ran_out ? MP_AT_OOM : MP_AT_NOW };
-	int64_t n = mp_stream__drain(s->stream);
-	int rc = 0;
-
-	/*
-	 * First: it takes longest, and the rest is of one time. Where memory has run out there is none
-	 * for a copy, and no time.
-	 */
-	for (size_t i = 0; !brief && !s->ran_out && i < s->nr; i++)
-		if (!s->list[i].ended)
-			read_heap(s, s->list[i].pid, NULL);
-	s->ran_out = false;
-	for (size_t i = 0; i < s->nr && rc >= 0; i++)
-		if (!s->list[i].ended)
-			rc = read_process(s, s->list[i].pid, brief, err);
-	tell_loss(s);
-	tell_cost(s);
-	ev.h.ts_ns = mp_mono_ns();
-	mp_stream_emit(s->stream, &ev.h);
-	if (n >= 0)
-		n = mp_stream__drain(s->stream);
-	return rc < 0 ? rc : n < 0 ? (int)n : 0;
 }
 
 const struct mp_shortage *mp_session__shortage(struct mp_session *s)
@@ -565,6 +450,11 @@ const struct mp_unwinder_memory *mp_session__stacks(const struct mp_session *s)
 	return mp_unwinder__memory(s->unwinder);
 }
 
+size_t mp_session__alive(const struct mp_session *s)
+{
+	return s->nr_alive;
+}
+
 int mp_session__status(const struct mp_session *s)
 {
 	return s->status;
@@ -587,6 +477,8 @@ void mp_session__free(struct mp_session *s)
 	mp_probes__free(s->probes);
 	mp_unwinder__free(s->unwinder);
 	mp_limits__free(s->limits);
+	mp_members__free(s->members);
+	free(s->outsiders.pid);
 	mp_stream__free(s->stream);
 	if (s->k.skel)
 		mp_kernel_close(&s->k);

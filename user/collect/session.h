@@ -21,7 +21,8 @@ struct mp_shortage;        /* collect/limits.h */
 struct mp_session_opts {
 	const pid_t *pids; /* attach to these, or */
 	size_t nr_pids;
-	char *const *argv; /* launch this */
+	char *const *argv;  /* launch this, or */
+	const char *cgroup; /* trace what is in there, what comes, and what is born of it */
 	bool follow;
 	uint32_t ring_bytes; /* 0: the default */
 	bool no_alloc_probes;
@@ -72,6 +73,9 @@ const struct mp_session_troubles *mp_session__troubles(const struct mp_session *
 
 /* What call stacks took up, and how much they may. */
 const struct mp_unwinder_memory *mp_session__stacks(const struct mp_session *s);
+
+/* How many processes are traced now. */
+size_t mp_session__alive(const struct mp_session *s);
 
 /* The launched command's status as of waitpid; -1 if none was launched or it has not ended. */
 int mp_session__status(const struct mp_session *s);
