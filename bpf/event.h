@@ -41,6 +41,7 @@ enum mp_ev_type {
 	MP_EV_NEW_HEAP = 16,  /* glibc has made a heap for a thread: a new arena, or more for one */
 	MP_EV_STALL = 17,     /* a fault had to wait for memory, or there was none for it */
 	MP_EV_REFUSAL = 20,   /* a memory system call failed: refusal.h */
+	MP_EV_IMAGE_END = 24, /* an exec is about to let the address space go; it still stands */
 
 	/* read by the user side, woven into the stream by time */
 	MP_EV_HOST = 32,      /* facts about the machine and the chosen hooks; first event */
@@ -376,8 +377,8 @@ struct mp_ev_exec {
 _Static_assert(sizeof(struct mp_ev_exec) == 40, "wire format");
 
 /*
- * MP_EV_EXIT, and MP_EV_OOM without @code and @cpu_ns: the kernel's own counters at that instant, in
- * pages; @valid 0: not readable.
+ * MP_EV_EXIT; MP_EV_OOM and MP_EV_IMAGE_END without @code and @cpu_ns: the kernel's own counters at
+ * that instant, in pages; @valid 0: not readable.
  */
 struct mp_ev_exit {
 	struct mp_ev h;
@@ -531,8 +532,8 @@ struct mp_ev_probe {
 };
 _Static_assert(sizeof(struct mp_ev_probe) == 112, "wire format");
 
-/* OOM: memory had run out in its cgroup, or in the machine */
-enum mp_at { MP_AT_NOW = 1, MP_AT_EXIT = 2, MP_AT_PEAK = 3, MP_AT_OOM = 4 };
+/* OOM: memory had run out in its cgroup, or in the machine. EXEC: of an image that was replaced */
+enum mp_at { MP_AT_NOW = 1, MP_AT_EXIT = 2, MP_AT_PEAK = 3, MP_AT_OOM = 4, MP_AT_EXEC = 5 };
 
 /* MP_EV_INSTANT: @h.tgid or 0 for all. The model's state right after this event is what a view shows. */
 struct mp_ev_instant {

@@ -375,6 +375,47 @@ int mp_victim(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
+/*
+ * An exec lets the old address space go; the other threads have ended by then. sched_process_exec
+ * comes when its pages are gone. Called by exec_mmap(); a vfork child leaves its parent's.
+ */
+static __always_inline int image_ending(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct mp_proc_val *p = mp_known();
+	struct mp_ev_exit *ev;
+
+	if (!p || p->flags)
+		return 0;
+	ev = mp_reserve(sizeof(*ev));
+	if (!ev)
+		return 0;
+	begin_exit(ev, MP_EV_IMAGE_END, BPF_CORE_READ(task, mm), p->owner);
+	if (ev->valid)
+		add_held_back((void *)task, ev);
+	mp_send(ev);
+	return 0;
+}
+
+SEC("?fentry/exec_mm_release")
+int mp_image_ent(u64 *ctx)
+{
+	return image_ending();
+}
+
+SEC("?kprobe/exec_mm_release")
+int mp_image_kent(struct mp_regs *r)
+{
+	return image_ending();
+}
+
+/* Where no function can be hooked. The other threads may still run for a moment. */
+SEC("?raw_tp/sched_prepare_exec")
+int mp_image_tp(struct bpf_raw_tracepoint_args *ctx)
+{
+	return image_ending();
+}
+
 /* The leader is reaped: its id may be used again. */
 SEC("raw_tp/sched_process_free")
 int mp_reaped(struct bpf_raw_tracepoint_args *ctx)

@@ -98,6 +98,11 @@ def others_skipped(row):
         return False
 
 
+def images_told(row):
+    """Is the last instant of an image that an exec replaces told?"""
+    return row in HOOKING or os.path.exists(f"{TRACING}/events/sched/sched_prepare_exec")
+
+
 def named(name, row):
     return next(gap for gap in GAPS + MOVES if gap.name == name).here(row)
 

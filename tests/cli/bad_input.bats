@@ -357,3 +357,45 @@ no_malloc()
 	run "$MALLOCPATH" -q -- bash -c 'kill -TERM $$'
 	[ "$status" -eq 143 ]
 }
+
+@test "--cgroup: none there, not a cgroup, threaded" {
+	as_root
+	fails 1 'no such cgroup; .*/proc/PID/cgroup' --cgroup no-such-cgroup -d 1
+	fails 1 'no such cgroup' --cgroup /sys/fs/cgroup/no-such-cgroup -d 1
+	mkdir dir
+	fails 1 'of another file system; give one below' --cgroup "$PWD/dir" -d 1
+	root=$(awk '/ - cgroup2 / { print $5; exit }' /proc/self/mountinfo)
+	if [ -z "$root" ]; then
+		root=$PWD/cgroup2
+		mkdir "$root"
+		mount -t cgroup2 none "$root"
+	fi
+	group=$root/mallocpath-bats-$$
+	mkdir "$group" "$group/threads"
+	echo threaded >"$group/threads/cgroup.type"
+	fails 1 'it is threaded: .*give that one' --cgroup "${group##*/}/threads" -d 1
+	rmdir "$group/threads" "$group"
+	[ "$root" != "$PWD/cgroup2" ] || umount "$root"
+}
+
+@test "--cgroup of none: waits as long as it is told, and reports nobody; --at exit says who lives" {
+	as_root
+	root=$(awk '/ - cgroup2 / { print $5; exit }' /proc/self/mountinfo)
+	[ -n "$root" ] || skip "no cgroup2 is mounted"
+	group=$root/mallocpath-bats-$$
+	mkdir "$group"
+	run --separate-stderr "$MALLOCPATH" --cgroup "${group##*/}" -d 0.2 --view json
+	[ "$status" -eq 0 ]
+	[[ "$stderr" == *"0 processes now"* ]]
+	[ "$(jq '.processes | length' <<<"$output")" -eq 0 ]
+	background sleep 100
+	echo "$child" >"$group/cgroup.procs"
+	run --separate-stderr "$MALLOCPATH" --cgroup "/${group##*/}" -d 0.2 --at exit --view json
+	[ "$status" -eq 0 ]
+	[[ "$stderr" == *"1 process now"* ]]
+	[[ "$stderr" == *"--at exit: 1 process has not ended: shown as of now"* ]]
+	[ "$(jq -r '.processes[].at' <<<"$output")" = now ]
+	kill -KILL "$child"
+	wait "$child" || true
+	rmdir "$group"
+}

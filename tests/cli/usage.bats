@@ -67,6 +67,15 @@ usage_error()
 	done
 }
 
+@test "--at: one of now, exit, peak; the peak is found in a recording" {
+	usage_error --at later -p 1
+	[[ "$stderr" == *"now, exit, peak"* ]]
+	usage_error --at peak -- true
+	[[ "$stderr" == *"mallocpath report FILE --at peak"* ]]
+	usage_error record -o x.mpt --at peak -- true
+	[ ! -e x.mpt ]
+}
+
 @test "an unknown command is named" {
 	usage_error frobnicate
 	[[ "$stderr" == *frobnicate* ]]

@@ -134,6 +134,106 @@ static void exec_ends_all(void **state)
 	feed_end();
 }
 
+static void image_is_kept(void **state)
+{
+	struct mp_ev_exit end = { .anon_pages = 1, .file_pages = 2, .valid = 1 };
+	const struct mp_report *r;
+
+	(void)state;
+	feed_begin();
+	feed_proc(1, "sh", 1);
+	feed_mmap(1, MEM, 16 * PAGE, A, 0);
+	feed_alloc(1, MEM, 100, A);
+	feed_fault(1, MEM, 10, TOUCH);
+	feed(&end, MP_EV_IMAGE_END, sizeof(end), 1, 1);
+	feed_page_free(10, 0);
+	feed_fault(1, MEM, 11, TOUCH); /* of the stack that exec makes: read when it is known */
+	feed_exec(1, "cc1");
+	feed_alloc(1, MEM, 7, A);
+	r = feed_report();
+	assert_int_equal(r->nr_procs, 2);
+	assert_int_equal(r->procs[0].at, MP_AT_EXEC);
+	assert_string_equal(r->procs[0].comm, "sh");
+	assert_int_equal(r->procs[0].books.rss, 3 * PAGE);
+	assert_int_equal(r->procs[0].books.block, 100);
+	assert_int_equal(r->procs[0].pages[0].pfn, 10);
+	assert_int_equal(r->procs[1].at, MP_AT_NOW);
+	assert_string_equal(r->procs[1].comm, "cc1");
+	assert_int_equal(r->procs[1].nr_pages, 0);
+	assert_int_equal(r->procs[1].blocks[0].requested, 7);
+	feed(&end, MP_EV_IMAGE_END, sizeof(end), 1, 1);
+	feed_exit(1, 0, 0, 0); /* the exec has failed beyond return */
+	assert_int_equal(feed_report()->procs[1].at, MP_AT_EXEC);
+	feed_end();
+}
+
+static uint64_t anon_pss(uint32_t pid)
+{
+	feed_report();
+	return report_proc(pid)->books.pss_anon;
+}
+
+static void shares(void **state)
+{
+	(void)state;
+	feed_begin();
+	for (int i = 0; i < 3; i++)
+		feed_fault(1, MEM + i * PAGE, 10 + i, TOUCH);
+	assert_int_equal(anon_pss(1), 3 * PAGE);
+	assert_int_equal(report_proc(1)->books.pss, MP_UNKNOWN); /* no reading has told it */
+	feed_fork(1, 2, 1);
+	assert_int_equal(anon_pss(1), 3 * PAGE / 2);
+	feed_fork(2, 3, 1);
+	feed_fault(3, MEM, 20, TOUCH | MP_FAULT_PROT);
+	assert_int_equal(anon_pss(1), PAGE / 2 + 2 * PAGE / 3); /* 1365.33 twice is 2730.67 */
+	assert_int_equal(anon_pss(3), PAGE + 2 * PAGE / 3);
+	feed_exit(1, 0, 3, 0);
+	assert_int_equal(anon_pss(1), PAGE / 2 + 2 * PAGE / 3); /* of that instant */
+	assert_int_equal(anon_pss(2), PAGE + PAGE);
+	feed_fork(2, 4, 0); /* shares all of it, and nobody knows with whom then */
+	assert_int_equal(anon_pss(2), MP_UNKNOWN);
+	feed_end();
+}
+
+static void learn(int source, uint64_t pfn, bool shared, uint64_t begin)
+{
+	struct {
+		struct mp_ev_pages ev;
+		uint64_t entry;
+	} e = { .ev = { .addr = MEM, .nr = 1, .source = source, .shares = 1, .begin_ns = begin } };
+
+	e.entry = pfn | MP_PAGE_PRESENT | MP_PAGE_ANON | (shared ? MP_PAGE_SHARED : 0);
+	feed(&e, MP_EV_PAGES, sizeof(e), 1, 1);
+}
+
+static int state_of(uint64_t addr)
+{
+	feed_report();
+	return report_page(1, addr)->state;
+}
+
+static void pagemap_tells_sharing(void **state)
+{
+	uint64_t before;
+
+	(void)state;
+	feed_begin();
+	feed_proc(1, "one", 0);
+	learn(MP_SRC_SEEDED, 10, true, feed_ns);
+	assert_int_equal(state_of(MEM), MP_STATE_SHARED_COW);
+	assert_int_equal(anon_pss(1), MP_UNKNOWN);
+	learn(MP_SRC_CHECK, 10, false, feed_ns);
+	assert_int_equal(state_of(MEM), MP_STATE_PRESENT);
+	before = feed_ns;
+	feed_fork(1, 2, 0);
+	learn(MP_SRC_CHECK, 10, false, before); /* begun before the fork: it knows nothing of it */
+	assert_int_equal(state_of(MEM), MP_STATE_SHARED_COW);
+	learn(MP_SRC_CHECK, 10, false, feed_ns);
+	assert_int_equal(state_of(MEM), MP_STATE_PRESENT);
+	assert_int_equal(feed_report()->loss.moved_unseen_pages, 0);
+	feed_end();
+}
+
 static void exit_freezes(void **state)
 {
 	const struct mp_books *b;
@@ -197,6 +297,9 @@ int main(void)
 		cmocka_unit_test(exec_ends_all),
 		cmocka_unit_test(exit_freezes),
 		cmocka_unit_test(instants),
+		cmocka_unit_test(image_is_kept),
+		cmocka_unit_test(shares),
+		cmocka_unit_test(pagemap_tells_sharing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

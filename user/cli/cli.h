@@ -26,6 +26,7 @@ struct mp_options {
 	const char *subject; /* explain: what; diff: the first trace file */
 	double seconds;      /* -d; 0: no limit */
 	double interval;     /* top: seconds between two screens */
+	int at;              /* enum mp_at: NOW, EXIT, PEAK; 0: not said */
 	bool follow, strict, no_alloc_probes;
 	bool freeze; /* xray */
 	bool no_xray;

@@ -129,7 +129,7 @@ static void show_stacks(void *ctx, const struct mp_unwinder_memory *m)
 static int without_target(const struct mp_options *o, struct mp_err *err)
 {
 	struct mp_kernel k;
-	int rc = mp_kernel_open(&k, 1 << 20, false, o->row, err);
+	int rc = mp_kernel_open(&k, 1 << 20, 0, o->row, err);
 	const char *silent = NULL;
 
 	if (rc)

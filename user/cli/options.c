@@ -11,6 +11,7 @@
 
 #include "cli/cli.h"
 #include "collect/rows.h"
+#include "model/model.h"
 
 const char *argp_program_version = "mallocpath " MP_VERSION;
 
@@ -38,6 +39,7 @@ enum {
 	OPT_FUNCTION,
 	OPT_INTERVAL,
 	OPT_CGROUP,
+	OPT_AT,
 };
 
 static const struct argp_option target_options[] = {
@@ -64,6 +66,10 @@ static const struct argp_option target_options[] = {
 static const struct argp_option view_options[] = {
 	{ "view", OPT_VIEW, "VIEW", 0, NULL, 2 }, /* the text is made from the table of views */
 	{ "output", 'o', "FILE", 0, "write to FILE (mode 0600) instead of standard output", 2 },
+	{ "at", OPT_AT, "WHEN", 0,
+	  "of which instant: now (default), exit (images replaced by an exec are kept too), "
+	  "peak (report)",
+	  2 },
 	{ "top", 'n', "N", 0, "show N sites (0: all; default 20)", 2 },
 	{ "metric", OPT_METRIC, "KEY", 0,
 	  "what is shown: resident (default), charged, live, untouched, faults, fault-ns or calls",
@@ -239,6 +245,17 @@ static void parse_fail_over(struct argp_state *st, struct mp_options *o, const c
 		argp_error(st, "--fail-over %s: give a number, or one with K, M, G or %%", text);
 }
 
+static int parse_at(struct argp_state *st, const char *text)
+{
+	static const int ats[] = { MP_AT_NOW, MP_AT_EXIT, MP_AT_PEAK };
+
+	for (size_t i = 0; i < sizeof(ats) / sizeof(ats[0]); i++)
+		if (!strcmp(text, mp_at_name(ats[i])))
+			return ats[i];
+	argp_error(st, "--at %s: one of now, exit, peak", text);
+	return 0;
+}
+
 static error_t parse_view(int key, char *arg, struct argp_state *st, struct mp_options *o)
 {
 	switch (key) {
@@ -270,6 +287,9 @@ static error_t parse_view(int key, char *arg, struct argp_state *st, struct mp_o
 		if (o->view_opts.nr_skip == sizeof(o->skip) / sizeof(o->skip[0]))
 			argp_error(st, "--skip can be given at most 64 times");
 		o->skip[o->view_opts.nr_skip++] = arg;
+		return 0;
+	case OPT_AT:
+		o->at = parse_at(st, arg);
 		return 0;
 	case OPT_STACKS:
 		o->view_opts.stacks = true;
@@ -310,6 +330,9 @@ static void check_target(struct argp_state *st, const struct parsing *p)
 	const struct mp_options *o = p->o;
 	bool cgroup = p->cmd->takes_cgroup;
 
+	if (o->at == MP_AT_PEAK && (!p->cmd->takes_file || p->cmd->takes_target))
+		argp_error(st, "--at peak is found in a recording: mallocpath record -o FILE, then "
+			       "mallocpath report FILE --at peak");
 	if (o->cgroup && !cgroup)
 		argp_error(st, "--cgroup is for what traces; give -p PID here");
 	if (p->cmd->needs_target && !o->nr_pids && !o->argv && !o->file && !o->cgroup)

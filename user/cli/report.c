@@ -6,28 +6,74 @@
 #include "cli/run.h"
 #include "trace/trace.h"
 
+struct replay {
+	struct mp_model *m;
+	uint64_t nr;         /* events applied */
+	uint64_t peak, most; /* the event after which most pages stood, and how many */
+	uint64_t last;       /* stop after this one; 0: do not */
+};
+
 static int apply(void *ctx, const struct mp_ev *ev)
 {
-	return mp_model__apply(ctx, ev);
+	struct replay *r = ctx;
+	int rc;
+
+	if (r->last && r->nr == r->last)
+		return 0;
+	rc = mp_model__apply(r->m, ev);
+	r->nr++;
+	if (mp_model__pages(r->m) > r->most) {
+		r->most = mp_model__pages(r->m);
+		r->peak = r->nr;
+	}
+	return rc;
+}
+
+/* Without a page there is no peak, and all of it is shown. */
+static int read_events(struct mp_options *o, struct replay *r, int *truncated, struct mp_err *err)
+{
+	int rc;
+
+	r->m = mp_model__new();
+	rc = r->m ? mp_file_read(o->file, apply, r, truncated, err)
+		  : mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory");
+	if (rc == -ENOMEM && !err->exit)
+		mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory for the events of %s", o->file);
+	return rc;
+}
+
+static int go_to_peak(struct mp_options *o, struct replay *r, int *truncated, struct mp_err *err)
+{
+	struct replay again = { .last = r->peak };
+	int rc;
+
+	if (!r->peak)
+		return 0;
+	mp_model__free(r->m);
+	r->m = NULL;
+	rc = read_events(o, &again, truncated, err);
+	r->m = again.m;
+	if (!rc)
+		mp_model__at_peak(r->m);
+	return rc;
 }
 
 int mp_cmd_report(struct mp_options *o)
 {
-	struct mp_model *m = mp_model__new();
 	struct mp_err err = { .exit = 0 };
 	struct mp_loss loss = { 0 };
+	struct replay r = { 0 };
 	int truncated = 0, rc;
 
-	rc = m ? mp_file_read(o->file, apply, m, &truncated, &err)
-	       : mp_fail(&err, MP_EXIT_FAILED, ENOMEM, "no memory");
-	if (rc == -ENOMEM && !err.exit)
-		mp_fail(&err, MP_EXIT_FAILED, ENOMEM, "no memory for the events of %s", o->file);
+	rc = read_events(o, &r, &truncated, &err);
+	if (!rc && o->at == MP_AT_PEAK)
+		rc = go_to_peak(o, &r, &truncated, &err);
 	if (!rc && truncated)
 		fprintf(stderr,
 			"mallocpath: %s ends in the middle of an event; shown is what was whole\n",
 			o->file);
 	if (!rc)
-		rc = mp_print_report(o, m, &loss, &err);
-	mp_model__free(m);
+		rc = mp_print_report(o, r.m, &loss, &err);
+	mp_model__free(r.m);
 	return rc ? mp_complain(&err) : mp_exit_status(o, -1, &loss);
 }

@@ -194,6 +194,17 @@ static void say_witness(const struct mp_options *o, struct mp_session *s)
 		fprintf(stderr, "mallocpath: a report lacks its audit: %s\n", err->text);
 }
 
+static void say_living(const struct mp_options *o, const struct mp_session *s)
+{
+	size_t n = mp_session__alive(s);
+
+	if (n && o->at == MP_AT_EXIT && !o->quiet)
+		fprintf(stderr,
+			"mallocpath: --at exit: %zu process%s not ended: shown as of now; without -d "
+			"it is waited for\n",
+			n, n == 1 ? " has" : "es have");
+}
+
 static void say_stacks(const struct mp_options *o, const struct mp_run_ops *ops, void *ctx,
 		       const struct mp_session *s)
 {
@@ -224,6 +235,7 @@ int mp_run(struct mp_options *o, const struct mp_run_ops *ops, void *ctx, int *s
 		.nr_pids = o->nr_pids,
 		.argv = o->argv,
 		.cgroup = o->cgroup,
+		.images = o->at == MP_AT_EXIT,
 		.follow = o->follow,
 		.ring_bytes = o->ring_bytes,
 		.no_alloc_probes = o->no_alloc_probes,
@@ -250,6 +262,7 @@ int mp_run(struct mp_options *o, const struct mp_run_ops *ops, void *ctx, int *s
 			strerror(-rc));
 	else
 		rc = loop(o, s, ops, ctx, err);
+	say_living(o, s);
 	if (!rc && !ops->brief)
 		rc = mp_session__instant(s, false, err);
 	wait_for_command(o, s, status);

@@ -255,6 +255,8 @@ static int load(struct mp_kernel *k, uint32_t ring_bytes, enum mp_row row, struc
 	rc = mp_rows_prepare(&k->rows, row, k->set.exit_early, k->skel->obj, err);
 	if (rc)
 		return rc;
+	if (k->want_images)
+		mp_rows_want_images(&k->rows, k->skel->obj);
 	k->set.gup_seen = row != MP_ROW_TRACEPOINT;
 	memcpy((void *)&k->skel->rodata->mp_set, &k->set, sizeof(k->set));
 	bpf_map__set_max_entries(k->skel->maps.ring, ring_bytes);
@@ -371,12 +373,14 @@ static int try_row(struct mp_kernel *k, uint32_t ring_bytes, enum mp_row row, st
 		rc = attach_common(k, err);
 	if (!rc)
 		rc = attach_row(k, err);
+	if (!rc) /* without these it is told of the last image alone */
+		mp_rows_attach_images(&k->rows, k->skel->obj, keep_row_link, k);
 	if (rc)
 		unload(k);
 	return rc;
 }
 
-int mp_kernel_open(struct mp_kernel *k, uint32_t ring_bytes, bool follow, enum mp_row row,
+int mp_kernel_open(struct mp_kernel *k, uint32_t ring_bytes, unsigned int flags, enum mp_row row,
 		   struct mp_err *err)
 {
 	enum mp_row first = row ? row : MP_ROW_FENTRY, last = row ? row : MP_ROW_TRACEPOINT;
@@ -385,7 +389,8 @@ int mp_kernel_open(struct mp_kernel *k, uint32_t ring_bytes, bool follow, enum m
 	memset(k, 0, sizeof(*k));
 	k->grace = mp_grace__new();
 	rc = mp_calibrate(&k->set, err);
-	k->set.follow = follow;
+	k->set.follow = flags & MP_KERNEL_FOLLOW;
+	k->want_images = flags & MP_KERNEL_IMAGES;
 	k->set.preemptible &= may_preempt();
 	if (!rc) {
 		rc = -ENOENT;

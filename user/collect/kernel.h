@@ -22,6 +22,7 @@ struct mp_kernel {
 	struct mallocpath_bpf *skel;
 	struct mp_settings set;
 	struct mp_rows rows; /* how faults are seen */
+	bool want_images;    /* MP_KERNEL_IMAGES */
 	bool multi;          /* uprobe.multi links are to be had */
 	bool session;        /* and such whose entry can spare the return */
 	struct mp_grace *grace;
@@ -47,11 +48,16 @@ struct mp_stage {
 	uint32_t hit;       /* MP_HIT_* that counts it, or MP_HIT_NONE */
 };
 
+enum mp_kernel_flag {
+	MP_KERNEL_FOLLOW = 1, /* what is born of a traced process is traced */
+	MP_KERNEL_IMAGES = 2, /* MP_EV_IMAGE_END is sent */
+};
+
 /*
  * Calibrates, loads and attaches everything but allocator probes. @ring_bytes: a power of two. @row 0:
  * the first row this kernel has. 0, or -errno with @err; then nothing is left attached.
  */
-int mp_kernel_open(struct mp_kernel *k, uint32_t ring_bytes, bool follow, enum mp_row row,
+int mp_kernel_open(struct mp_kernel *k, uint32_t ring_bytes, unsigned int flags, enum mp_row row,
 		   struct mp_err *err);
 /* Begins to take everything off, without waiting for it. */
 void mp_kernel_detach(struct mp_kernel *k);

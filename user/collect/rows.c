@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "../bpf/shared.h"
+#include "collect/tracefs.h"
 
 #define NAMES 4
 #define PROGS 6
@@ -150,6 +151,32 @@ int mp_rows_prepare(struct mp_rows *r, enum mp_row row, bool exit_early, struct 
 			       "handle_mm_fault cannot be hooked by %s on this kernel",
 			       mp_row_name(row));
 	return 0;
+}
+
+static const char *image_program(const struct mp_rows *r)
+{
+	static const char *const names[] = { "mp_image_ent", "mp_image_kent", "mp_image_tp" };
+
+	return names[r->row - MP_ROW_FENTRY];
+}
+
+void mp_rows_want_images(struct mp_rows *r, struct bpf_object *obj)
+{
+	if (r->row == MP_ROW_TRACEPOINT)
+		r->images = mp_tracefs_id("sched", "", "sched_prepare_exec") > 0;
+	else
+		r->images = libbpf_find_vmlinux_btf_id("exec_mm_release", BPF_TRACE_FENTRY) > 0;
+	if (r->images)
+		bpf_program__set_autoload(bpf_object__find_program_by_name(obj, image_program(r)),
+					  true);
+}
+
+int mp_rows_attach_images(struct mp_rows *r, struct bpf_object *obj,
+			  int (*keep)(void *ctx, struct bpf_link *link), void *ctx)
+{
+	const struct bpf_program *p = bpf_object__find_program_by_name(obj, image_program(r));
+
+	return r->images ? keep(ctx, bpf_program__attach(p)) : 0;
 }
 
 /* Does the kernel let handle_mm_fault be hooked by a program that does nothing? */

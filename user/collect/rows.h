@@ -39,6 +39,7 @@ struct mp_hook {
 
 struct mp_rows {
 	enum mp_row row;
+	bool images;    /* the last instant of an image that an exec replaces is told */
 	bool exit_hook; /* exit_mm_release is hooked, for sched_process_exit comes too late */
 	struct mp_hook hook[MP_HOOKS];
 };
@@ -53,6 +54,10 @@ bool mp_row_possible(enum mp_row row);
  * this kernel cannot have the row (handle_mm_fault not to be hooked so). */
 int mp_rows_prepare(struct mp_rows *r, enum mp_row row, bool exit_early, struct bpf_object *obj,
 		    struct mp_err *err);
+/* After that: images are wanted. Without effect where this kernel has no hook for it. */
+void mp_rows_want_images(struct mp_rows *r, struct bpf_object *obj);
+int mp_rows_attach_images(struct mp_rows *r, struct bpf_object *obj,
+			  int (*keep)(void *ctx, struct bpf_link *link), void *ctx);
 
 /* After load: attaches; each link goes to @keep (0 or -errno). A hook other than handle_mm_fault
  * that cannot be attached is left out and stays attached == false. */

@@ -321,7 +321,9 @@ static int open_parts(struct mp_session *s, struct mp_err *err)
 			return -errno;
 	}
 	rc = mp_kernel_open(&s->k, s->opts.ring_bytes ? s->opts.ring_bytes : RING_BYTES,
-			    s->opts.follow, s->opts.row, err);
+			    (s->opts.follow ? MP_KERNEL_FOLLOW : 0) |
+				    (s->opts.images ? MP_KERNEL_IMAGES : 0),
+			    s->opts.row, err);
 	if (rc)
 		return rc;
 	s->stream = mp_stream__new(&s->k, on_event, s);

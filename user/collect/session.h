@@ -24,6 +24,7 @@ struct mp_session_opts {
 	char *const *argv;  /* launch this, or */
 	const char *cgroup; /* trace what is in there, what comes, and what is born of it */
 	bool follow;
+	bool images;         /* those that an exec replaces are kept, as of that instant */
 	uint32_t ring_bytes; /* 0: the default */
 	bool no_alloc_probes;
 	bool no_xray;    /* heaps are read neither when attaching nor at an instant */

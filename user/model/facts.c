@@ -195,6 +195,17 @@ void mp_on_instant(struct mp_model *m, const struct mp_ev_instant *ev)
 	}
 }
 
+/* What /proc said last was of another time: Rss is not known, what the events tell is. */
+void mp_model__at_peak(struct mp_model *m)
+{
+	const struct mp_ev_instant ev = { .h.ts_ns = m->last_ns, .at = MP_AT_PEAK };
+	size_t i;
+
+	mp_on_instant(m, &ev);
+	for (i = 0; i < m->nr_procs; i++)
+		m->procs[i]->reading = (struct mp_reading){ .pss = MP_UNKNOWN };
+}
+
 int mp_on_stack(struct mp_model *m, const struct mp_ev_stack *ev)
 {
 	int err = mp_stacks__add(&m->stacks, ev);

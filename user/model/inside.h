@@ -204,6 +204,7 @@ bool mp_changed_since(const struct mp_process *p, uint64_t start, uint64_t end, 
 int mp_on_fork(struct mp_model *m, struct mp_process *p, const struct mp_ev_fork *ev);
 int mp_on_exec(struct mp_model *m, struct mp_process *p, const struct mp_ev_exec *ev);
 int mp_on_exit(struct mp_model *m, struct mp_process *p, const struct mp_ev_exit *ev);
+int mp_on_image_end(struct mp_model *m, struct mp_process *p, const struct mp_ev_exit *ev);
 
 /* facts.c: what the user side read */
 int mp_on_proc(struct mp_model *m, struct mp_process *p, const struct mp_ev_proc *ev);

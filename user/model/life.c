@@ -167,3 +167,12 @@ int mp_on_exit(struct mp_model *m, struct mp_process *p, const struct mp_ev_exit
 	p->nr_pending = 0;
 	return 0;
 }
+
+/* The process goes on with the next image, as another one in the report. */
+int mp_on_image_end(struct mp_model *m, struct mp_process *p, const struct mp_ev_exit *ev)
+{
+	int err = mp_on_exit(m, p, ev);
+
+	p->at = MP_AT_EXEC;
+	return err;
+}

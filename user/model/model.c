@@ -62,6 +62,11 @@ uint64_t mp_model__live_blocks(const struct mp_model *m)
 	return n;
 }
 
+uint64_t mp_model__pages(const struct mp_model *m)
+{
+	return m->ledger.mapped;
+}
+
 uint64_t mp_model__block_bytes(const struct mp_model *m)
 {
 	return m->block_mem.used;
@@ -166,6 +171,8 @@ static int apply_to(struct mp_model *m, struct mp_process *p, const struct mp_ev
 		return mp_on_exit(m, p, (const struct mp_ev_exit *)ev);
 	case MP_EV_STALL:
 		return mp_on_stall(m, p, (const struct mp_ev_stall *)ev);
+	case MP_EV_IMAGE_END:
+		return mp_on_image_end(m, p, (const struct mp_ev_exit *)ev);
 	case MP_EV_NEW_HEAP:
 		return mp_on_new_heap(m, p, (const struct mp_ev_new_heap *)ev);
 	case MP_EV_REFUSAL:
@@ -180,9 +187,8 @@ static int apply_to(struct mp_model *m, struct mp_process *p, const struct mp_ev
 
 static bool known_type(unsigned int type)
 {
-	return (type >= MP_EV_GAP && type <= MP_EV_STALL) || type == MP_EV_REFUSAL ||
-	       (type >= MP_EV_HOST && type <= MP_EV_CGROUP) || type == MP_EV_PSS ||
-	       type == MP_EV_SYSTEM || (type >= MP_EV_XRAY && type <= MP_EV_CHUNKS);
+	return (type >= MP_EV_GAP && type <= MP_EV_IMAGE_END) ||
+	       (type >= MP_EV_HOST && type <= MP_EV_CHUNKS);
 }
 
 int mp_model__apply(struct mp_model *m, const struct mp_ev *ev)

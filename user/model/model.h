@@ -33,6 +33,11 @@ int mp_model__apply(struct mp_model *m, const struct mp_ev *ev);
  */
 void mp_model__limit(struct mp_model *m, size_t bytes);
 
+/* Pages of anonymous memory that stand now, in all processes; where they are the most is the peak. */
+uint64_t mp_model__pages(const struct mp_model *m);
+/* A report from here on is of the peak, of every process that has not ended. */
+void mp_model__at_peak(struct mp_model *m);
+
 /* For the bench: live blocks now and the heap bytes the block store uses for them. */
 uint64_t mp_model__live_blocks(const struct mp_model *m);
 uint64_t mp_model__block_bytes(const struct mp_model *m);

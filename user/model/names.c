@@ -79,10 +79,8 @@ const char *mp_source_name(int source)
 const char *mp_at_name(int at)
 {
 	static const char *const names[] = {
-		[MP_AT_NOW] = "now",
-		[MP_AT_EXIT] = "exit",
-		[MP_AT_PEAK] = "peak",
-		[MP_AT_OOM] = "oom",
+		[MP_AT_NOW] = "now", [MP_AT_EXIT] = "exit", [MP_AT_PEAK] = "peak",
+		[MP_AT_OOM] = "oom", [MP_AT_EXEC] = "exec",
 	};
 
 	return NAME(names, at);

@@ -51,6 +51,12 @@ static bool mapped(const struct mp_page_rec *rec)
 	return rec->state == MP_STATE_PRESENT || rec->state == MP_STATE_SHARED_COW;
 }
 
+/* For the number of pages that stand. */
+static bool counts(const struct mp_pages *ps, const struct mp_page_rec *rec)
+{
+	return !ps->closed && mapped(rec);
+}
+
 /* The zero page is everybody's: it is not in the index. */
 static bool indexed(const struct mp_pages *ps, const struct mp_page_rec *rec)
 {
@@ -148,6 +154,7 @@ static int put(struct mp_pages *ps, uint64_t vpn, const struct mp_page_rec *rec,
 		r->live |= 1ULL << vpn % REGION;
 		ps->n++;
 	}
+	ps->ledger->mapped += counts(ps, rec) - (old && counts(ps, old));
 	r->rec[vpn % REGION] = *rec;
 	return 0;
 }
@@ -189,6 +196,7 @@ static void tidy(struct mp_pages *ps, uint64_t now_ns)
 /* @rec is of the held page @vpn in @r. Its PFN must be out of the index already. */
 static void bury(struct mp_pages *ps, struct region *r, uint64_t vpn, uint64_t now_ns)
 {
+	ps->ledger->mapped -= counts(ps, &r->rec[vpn % REGION]);
 	r->rec[vpn % REGION] = (struct mp_page_rec){ .state = MP_STATE_GONE, .t_ns = now_ns };
 	r->live &= ~(1ULL << vpn % REGION);
 	if (now_ns > r->newest_ns)
@@ -493,6 +501,7 @@ int mp_pages__copy(struct mp_pages *to, const struct mp_pages *from)
 
 static void close_one(struct mp_pages *ps, struct mp_page_rec *rec, uint64_t vpn)
 {
+	ps->ledger->mapped -= counts(ps, rec);
 	unindex(ps, vpn, rec);
 }
 
@@ -545,7 +554,7 @@ void mp_pages_iter__fini(struct mp_pages_iter *it)
 
 bool mp_ledger__sound(const struct mp_ledger *l)
 {
-	uint64_t in_index = 0;
+	uint64_t in_index = 0, stand = 0;
 	size_t s, i;
 
 	for (s = 0; s < l->nr; s++) {
@@ -560,6 +569,7 @@ bool mp_ledger__sound(const struct mp_ledger *l)
 				const struct mp_page_rec *rec = held(r, vpn);
 
 				n += !!rec;
+				stand += rec && counts(ps, rec);
 				if (rec && indexed(ps, rec)) {
 					in_index++;
 					if (!mp_pfns__has(&l->pfns, rec->pfn, ref_of(ps, vpn)))
@@ -572,5 +582,5 @@ bool mp_ledger__sound(const struct mp_ledger *l)
 		if (n != ps->n || dead != ps->dead)
 			return false;
 	}
-	return in_index == mp_pfns__count(&l->pfns);
+	return stand == l->mapped && in_index == mp_pfns__count(&l->pfns);
 }

@@ -60,6 +60,7 @@ struct mp_ledger {
 	struct mp_pages **spaces; /* by mp_ref.space */
 	uint64_t zero_pfn;        /* the 4 KiB zero page; 0: not known */
 	uint64_t now_ns;          /* of the event under way */
+	uint64_t mapped;          /* pages of all spaces that stand */
 	size_t nr, cap;
 };
 

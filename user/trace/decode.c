@@ -44,6 +44,7 @@ static const uint16_t sizes[] = {
 	[MP_EV_NEW_HEAP] = sizeof(struct mp_ev_new_heap),
 	[MP_EV_STALL] = sizeof(struct mp_ev_stall),
 	[MP_EV_OOM] = sizeof(struct mp_ev_exit),
+	[MP_EV_IMAGE_END] = sizeof(struct mp_ev_exit),
 	[MP_EV_CGROUP] = sizeof(struct mp_ev_cgroup),
 	[MP_EV_REFUSAL] = sizeof(struct mp_ev_refusal),
 	[MP_EV_SYSTEM] = sizeof(struct mp_ev_system),
