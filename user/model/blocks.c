@@ -138,6 +138,7 @@ void mp_blocks__fini(struct mp_blocks *bs)
 	bs->last = NULL;
 	bs->last_key = UINT64_MAX;
 	bs->n = 0;
+	bs->bytes = 0;
 }
 
 static struct mp_region *find_region(struct mp_blocks *bs, uint64_t key)
@@ -364,6 +365,7 @@ int mp_blocks__add(struct mp_blocks *bs, const struct mp_blk *blk, struct mp_blk
 		err = mp_omap__insert(&bs->big, &big) ? 0 : -ENOMEM;
 	}
 	bs->n += !err;
+	bs->bytes += err ? 0 : blk->end - blk->start;
 	return err;
 }
 
@@ -376,6 +378,7 @@ bool mp_blocks__take(struct mp_blocks *bs, uint64_t addr, struct mp_blk *out)
 		*out = unpack(bs, &s);
 		drop_small(bs, &s);
 		bs->n--;
+		bs->bytes -= out->end - out->start;
 		return true;
 	}
 	big = mp_omap__floor(&bs->big, addr);
@@ -384,6 +387,7 @@ bool mp_blocks__take(struct mp_blocks *bs, uint64_t addr, struct mp_blk *out)
 	*out = big->blk;
 	mp_omap__erase(&bs->big, addr);
 	bs->n--;
+	bs->bytes -= out->end - out->start;
 	return true;
 }
 
@@ -473,6 +477,7 @@ int mp_blocks__copy(struct mp_blocks *to, const struct mp_blocks *from)
 	if (mp_omap__copy(&to->big, &from->big))
 		return -ENOMEM;
 	to->n += from->big.n;
+	to->bytes = from->bytes;
 	return 0;
 }
 
@@ -549,7 +554,7 @@ bool mp_blocks__sound(const struct mp_blocks *bs)
 {
 	struct mp_blocks_iter it;
 	struct mp_blk blk;
-	uint64_t edge = 0, n = 0;
+	uint64_t edge = 0, n = 0, bytes = 0;
 	bool ok = true;
 	size_t i;
 
@@ -561,7 +566,8 @@ bool mp_blocks__sound(const struct mp_blocks *bs)
 	for (; mp_blocks_iter__next(&it, &blk); n++) {
 		ok &= blk.start >= edge && blk.end >= blk.start;
 		edge = reach(blk.start, blk.end);
+		bytes += blk.end - blk.start;
 	}
 	mp_blocks_iter__fini(&it);
-	return ok && n == bs->n;
+	return ok && n == bs->n && bytes == bs->bytes;
 }

@@ -39,6 +39,7 @@ struct mp_blocks {
 	uint64_t last_key; /* one-entry cache in front of the map */
 	struct mp_region *last;
 	uint64_t n;
+	uint64_t bytes;    /* of all of them */
 	uint64_t epoch_ns; /* times are kept relative to this */
 };
 

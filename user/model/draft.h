@@ -29,6 +29,8 @@ int mp_limit_fill(struct mp_draft *d, struct mp_proc *out, const struct mp_proce
 
 /* refusals.c: what it was refused. 0 or -ENOMEM. */
 int mp_refusals_fill(struct mp_draft *d, struct mp_proc *out, const struct mp_process *p);
+/* timeline.c: its memory over time. 0 or -ENOMEM. */
+int mp_timeline_fill(struct mp_draft *d, struct mp_proc *out, const struct mp_process *p);
 
 /* report_sites.c: gives the sites their ids, frames and counts. 0 or -ENOMEM. */
 int mp_sites_fill(struct mp_draft *d);

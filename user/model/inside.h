@@ -217,6 +217,9 @@ int mp_on_stack(struct mp_model *m, const struct mp_ev_stack *ev);
 void mp_on_gap(struct mp_model *m, const struct mp_ev_gap *ev);
 void mp_on_loss(struct mp_model *m, const struct mp_ev_loss *ev);
 
+/* timeline.c: what holds now that @ev was applied. */
+int mp_note_moment(struct mp_model *m, struct mp_process *p, const struct mp_ev *ev);
+
 /* check.c, for tests: NULL, or what does not hold. */
 const char *mp_model_check(struct mp_model *m);
 

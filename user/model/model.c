@@ -211,5 +211,5 @@ int mp_model__apply(struct mp_model *m, const struct mp_ev *ev)
 		return -ENOMEM;
 	if (p->exited && !holds_after_exit(ev))
 		return 0;
-	return apply_to(m, p, ev);
+	return apply_to(m, p, ev) ? -ENOMEM : mp_note_moment(m, p, ev);
 }

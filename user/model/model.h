@@ -315,6 +315,18 @@ struct mp_xray_facts { /* X-rays of the heap that are among the events */
 	uint64_t pinned_unknown; /* as mp_site.pinned, of all blocks without a site */
 };
 
+/* A step of a process's memory over time; steps without an event of it are left out. */
+struct mp_moment {
+	uint64_t t_ns; /* of the first event in it */
+	uint64_t live_bytes,
+		resident_bytes; /* at its end: of blocks; of pages known by events, in Rss */
+	uint64_t live_peak, resident_peak; /* the most there was in it */
+	int64_t rss_bytes;                 /* as read from /proc; MP_UNKNOWN: it was not read */
+	/* addresses asked of the kernel for memory to write to (brk, mmap, mremap, mprotect) */
+	uint64_t growths, grown_bytes, largest_bytes;
+	uint32_t site; /* of the largest */
+};
+
 struct mp_proc {
 	uint32_t pid;
 	const char *comm;
@@ -340,6 +352,9 @@ struct mp_proc {
 	struct mp_block *blocks; /* by address; NULL unless asked for */
 	size_t nr_blocks;
 	uint64_t live_blocks, present_pages;
+	struct mp_moment *moments; /* by time */
+	size_t nr_moments;
+	uint64_t moment_ns; /* how long a step is */
 };
 
 struct mp_loss {

@@ -155,6 +155,7 @@ static int put(struct mp_pages *ps, uint64_t vpn, const struct mp_page_rec *rec,
 		ps->n++;
 	}
 	ps->ledger->mapped += counts(ps, rec) - (old && counts(ps, old));
+	ps->nr_rss += mapped(rec) - (old && mapped(old));
 	r->rec[vpn % REGION] = *rec;
 	return 0;
 }
@@ -197,6 +198,7 @@ static void tidy(struct mp_pages *ps, uint64_t now_ns)
 static void bury(struct mp_pages *ps, struct region *r, uint64_t vpn, uint64_t now_ns)
 {
 	ps->ledger->mapped -= counts(ps, &r->rec[vpn % REGION]);
+	ps->nr_rss -= mapped(&r->rec[vpn % REGION]);
 	r->rec[vpn % REGION] = (struct mp_page_rec){ .state = MP_STATE_GONE, .t_ns = now_ns };
 	r->live &= ~(1ULL << vpn % REGION);
 	if (now_ns > r->newest_ns)
@@ -520,6 +522,7 @@ void mp_pages__clear(struct mp_pages *ps)
 	mp_pages__fini(ps);
 	ps->regions = empty;
 	ps->n = 0;
+	ps->nr_rss = 0;
 	ps->dead = 0;
 	ps->shared_ns = 0;
 	ps->forked_ns = 0;
@@ -559,7 +562,7 @@ bool mp_ledger__sound(const struct mp_ledger *l)
 
 	for (s = 0; s < l->nr; s++) {
 		const struct mp_pages *ps = l->spaces[s];
-		uint64_t n = 0, dead = 0, vpn;
+		uint64_t n = 0, rss = 0, dead = 0, vpn;
 
 		for (i = 0; i < mp_map__room(&ps->regions); i++) {
 			const struct region *r = ps->regions.slots[i].val;
@@ -570,6 +573,7 @@ bool mp_ledger__sound(const struct mp_ledger *l)
 
 				n += !!rec;
 				stand += rec && counts(ps, rec);
+				rss += rec && mapped(rec);
 				if (rec && indexed(ps, rec)) {
 					in_index++;
 					if (!mp_pfns__has(&l->pfns, rec->pfn, ref_of(ps, vpn)))
@@ -579,7 +583,7 @@ bool mp_ledger__sound(const struct mp_ledger *l)
 					break;
 			}
 		}
-		if (n != ps->n || dead != ps->dead)
+		if (n != ps->n || rss != ps->nr_rss || dead != ps->dead)
 			return false;
 	}
 	return stand == l->mapped && in_index == mp_pfns__count(&l->pfns);

@@ -48,6 +48,7 @@ struct mp_pages {
 	bool closed; /* the address space is gone: its PFNs say nothing any more */
 	struct mp_map regions;
 	uint64_t n;         /* pages held */
+	uint64_t nr_rss;    /* of these in Rss */
 	uint64_t dead;      /* regions without one */
 	uint64_t tidy_ns;   /* no tidying before this */
 	uint64_t shared_ns; /* pages that came before are shared with a process not followed */

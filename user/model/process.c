@@ -80,6 +80,7 @@ void mp_process_free(struct mp_model *m, struct mp_process *p)
 	mp_ranges__fini(&p->ranges);
 	mp_tally__fini(&p->tally);
 	mp_returned__fini(&p->returned);
+	mp_timeline__fini(&p->timeline, &m->mem);
 	mp_mem_free(&m->mem, p);
 }
 

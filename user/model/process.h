@@ -13,6 +13,7 @@
 #include "model/refusals.h"
 #include "model/returned.h"
 #include "model/tally.h"
+#include "model/timeline.h"
 
 struct mp_allocator_rec {
 	uint16_t index;
@@ -110,6 +111,7 @@ struct mp_process {
 	struct mp_returned returned;
 	struct mp_give_back given_back;
 	struct mp_waits waits;
+	struct mp_timeline timeline;
 
 	struct mp_glibc_rec glibc;
 	struct mp_limit limit; /* path interned */

@@ -236,7 +236,7 @@ static int fill_proc(struct mp_draft *d, struct mp_process *p)
 	out->comm = mp_draft_string(d, p->comm);
 	if (!out->comm || fill_cmdline(d, out, p) || fill_allocators(d, out, p) ||
 	    fill_vmas(d, out, p) || mp_glibc_fill(d, out, p) || mp_limit_fill(d, out, p) ||
-	    mp_refusals_fill(d, out, p))
+	    mp_refusals_fill(d, out, p) || mp_timeline_fill(d, out, p))
 		return -ENOMEM;
 	mp_seed_fill(d, out, p);
 	return mp_books_sweep(d, p, out);
