@@ -128,6 +128,8 @@ $(skeleton_users): | $(skeletons)
 
 # What MP_EMBED (user/view/embed.h) takes in is not among what the compiler lists.
 $(O)/user/view/flame.o $(BUILD)/fuzz/user/view/flame.o: user/view/flame.js user/view/flame.css
+# The HTML view's own files are put in by the assembler, which tells of no dependencies.
+$(O)/user/view/html_assets.o $(BUILD)/fuzz/user/view/html_assets.o: $(wildcard user/view/html/*)
 
 # --- kernel side: bpf/*.bpf.c are linked into one skeleton, bpf/question/*.bpf.c have one each
 

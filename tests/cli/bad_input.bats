@@ -317,7 +317,7 @@ no_malloc()
 		cp whole.mpt broken.mpt
 		printf '\377\377\377\377\377\377\377\377' |
 			dd of=broken.mpt bs=1 seek="$at" conv=notrunc status=none
-		for view in table tree json; do
+		for view in table tree json html; do
 			run --separate-stderr "$MALLOCPATH" report broken.mpt --view $view
 			echo "at $at, $view: $status: $stderr"
 			[ "$status" -eq 0 ] || [ "$status" -eq 1 ]

@@ -18,6 +18,9 @@ const struct mp_view mp_views[] = {
 	  mp_view_flame },
 	{ "pprof", "a profile for pprof (gzip, profile.proto)", 0, mp_view_pprof },
 	{ "csv", "the sites, for spreadsheets and data frames (RFC 4180)", 0, mp_view_csv },
+	{ "html",
+	  "a page for the browser: books, flame graph, heap map, matrix, time, one block's life",
+	  MP_REPORT_PAGES | MP_REPORT_BLOCKS, mp_view_html },
 	{ NULL, NULL, 0, NULL },
 };
 

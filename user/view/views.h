@@ -20,6 +20,8 @@ int mp_view_pprof(const struct mp_report *r, struct mp_symbols *sym,
 		  const struct mp_view_opts *opts, FILE *out);
 int mp_view_csv(const struct mp_report *r, struct mp_symbols *sym, const struct mp_view_opts *opts,
 		FILE *out);
+int mp_view_html(const struct mp_report *r, struct mp_symbols *sym, const struct mp_view_opts *opts,
+		 FILE *out);
 
 /* The first lines and the last ones of every text view. */
 void mp_text_books(const struct mp_proc *proc, const struct mp_view_opts *opts, FILE *out);
