@@ -202,7 +202,7 @@ static int to_model(void *ctx, const struct mp_ev *ev)
 static void record(const char *path, uint64_t events, bool with_stacks)
 {
 	struct mp_err err = { 0 };
-	struct mp_writer *w = mp_writer__open(path, 0, 0, &err);
+	struct mp_writer *w = mp_writer__open(path, MP_LEVEL_DEFAULT, 0, 0, &err);
 	struct heap h;
 
 	if (!w)

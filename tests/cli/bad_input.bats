@@ -290,7 +290,7 @@ no_malloc()
 
 @test "a trace cut anywhere: what is whole is shown, and the cut is told; never a crash" {
 	as_root
-	"$MALLOCPATH" record -q -o whole.mpt -- true
+	"$MALLOCPATH" record -q --compress 0 -o whole.mpt -- true
 	size=$(stat -c %s whole.mpt)
 	[ "$size" -gt 1000 ]
 	for cut in 1 7 $((size / 3)) $((size / 2 + 3)) $((size - 1000)); do
@@ -303,10 +303,17 @@ no_malloc()
 	head -c $((size - 1)) whole.mpt >cut.mpt
 	run --separate-stderr "$MALLOCPATH" report cut.mpt
 	[ "$status" -eq 0 ]
-	[[ "$stderr" == *cut.mpt*"middle of an event"* ]]
+	[[ "$stderr" == *cut.mpt*"not written to its end"* ]]
 	[ -n "$output" ]
 	head -c 20 whole.mpt >cut.mpt
 	fails 1 "cut.mpt" report cut.mpt
+	for cut in 40 80 120 200 400; do # of one that is compressed: within the end, the index, the events
+		"$MALLOCPATH" record -q -o whole.mpt -- true
+		head -c $(($(stat -c %s whole.mpt) - cut)) whole.mpt >cut.mpt
+		run --separate-stderr "$MALLOCPATH" report cut.mpt
+		[ "$status" -eq 0 ]
+		[[ "$stderr" == *cut.mpt*"not written to its end"* ]]
+	done
 }
 
 @test "a trace with broken bytes: an error with its offset, or a report; never a crash" {

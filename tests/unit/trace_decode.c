@@ -237,6 +237,66 @@ static void heaps_must_hold(void **state)
 	assert_int_equal(mp_decode(&ev, sizeof(ev)), -EBADMSG);
 }
 
+/* As @size bytes in a heap block of their own, so that ASan sees a read past them. */
+static int64_t decode_old(const union test_event *ev, int size, union test_event *out)
+{
+	const struct mp_ev *whole;
+	struct mp_wide wide;
+	struct mp_ev *copy = malloc(size);
+	int64_t ret;
+
+	memcpy(copy, ev, size);
+	copy->size = size;
+	ret = mp_decode_old(copy, size, &wide, &whole);
+	if (ret > 0)
+		memcpy(out, whole, whole->size);
+	free(copy);
+	return ret;
+}
+
+/* What was appended since the first version 1 may be missing, to the word; nothing else may. */
+static void older_events_are_widened(void **state)
+{
+	static const struct {
+		int type, size;
+	} first[] = { { MP_EV_FAULT, 88 }, { MP_EV_EXIT, 64 }, { MP_EV_HOST, 112 } };
+	union test_event ev, out;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++) {
+		test_event(&ev, first[i].type);
+		for (int at = first[i].size; at < ev.h.size; at++)
+			ev.bytes[at] = 0xee;
+		assert_int_equal(decode_old(&ev, first[i].size, &out), first[i].size);
+		assert_int_equal(out.h.size, ev.h.size);
+		assert_memory_equal(out.bytes + 4, ev.bytes + 4, first[i].size - 4);
+		for (int at = first[i].size; at < ev.h.size; at++)
+			assert_int_equal(out.bytes[at], 0);
+		assert_int_equal(decode_old(&ev, first[i].size - 8, &out), -EBADMSG);
+		assert_int_equal(decode_old(&ev, first[i].size + 4, &out), -EBADMSG);
+		assert_int_equal(mp_decode_old(&ev, 24, &(struct mp_wide){},
+					       &(const struct mp_ev *){ 0 }),
+				 0);
+	}
+	for (int i = 0; i < test_event_nr(); i++) {
+		int least = sizeof(struct mp_ev);
+
+		test_event(&ev, test_event_type(i));
+		for (size_t k = 0; k < sizeof(first) / sizeof(first[0]); k++)
+			if (first[k].type == ev.h.type)
+				least = first[k].size;
+		if (least == sizeof(struct mp_ev))
+			assert_int_equal(decode_old(&ev, least, &out), -EBADMSG);
+	}
+	/* what is missing makes nothing valid that is not */
+	test_event(&ev, MP_EV_FAULT);
+	ev.fault.order = 19;
+	assert_int_equal(decode_old(&ev, 88, &out), -EBADMSG);
+	test_event(&ev, MP_EV_HOST);
+	memset(ev.host.release, 'a', sizeof(ev.host.release));
+	assert_int_equal(decode_old(&ev, 112, &out), -EBADMSG);
+}
+
 /* A traced program may hand out any address: that must not end the trace. */
 static void what_a_target_chooses_is_not_judged(void **state)
 {
@@ -261,6 +321,7 @@ int main(void)
 		cmocka_unit_test(strings_must_end),
 		cmocka_unit_test(lengths_must_fit),
 		cmocka_unit_test(heaps_must_hold),
+		cmocka_unit_test(older_events_are_widened),
 		cmocka_unit_test(what_a_target_chooses_is_not_judged),
 	};
 

@@ -32,6 +32,7 @@ struct mp_options {
 	bool no_xray;
 	int quiet, verbose;
 	uint32_t ring_bytes;
+	int level; /* record: of compression */
 	uint32_t row; /* enum mp_row, 0: auto */
 	const struct mp_view *view;
 	struct mp_view_opts view_opts;

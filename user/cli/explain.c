@@ -29,18 +29,16 @@ static int check(const struct mp_options *o, struct mp_subject *subject, struct 
 static int look(const struct mp_options *o, struct mp_model *m, struct mp_err *err)
 {
 	struct mp_err no_heap = { .exit = 0 };
-	int truncated = 0, rc = 0;
+	int rc = 0;
 
 	if (o->file)
-		rc = mp_file_read(o->file, apply, m, &truncated, err);
+		rc = mp_read_trace(o, apply, m, err);
 	for (size_t i = 0; !rc && i < o->nr_pids; i++) {
 		rc = mp_still_read(o->pids[i], apply, m, &no_heap, err);
 		if (!rc && no_heap.exit && !o->quiet)
 			fprintf(stderr, "mallocpath: blocks are not known: %s\n", no_heap.text);
 	}
-	if (truncated && !o->quiet)
-		fprintf(stderr, "mallocpath: %s ends in the middle of an event\n", o->file);
-	return rc == -ENOMEM ? mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory") : rc;
+	return rc == -ENOMEM && !err->exit ? mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory") : rc;
 }
 
 static int show(const struct mp_options *o, struct mp_model *m, const struct mp_subject *subject,

@@ -12,6 +12,7 @@
 #include "cli/cli.h"
 #include "collect/rows.h"
 #include "model/model.h"
+#include "trace/trace.h"
 
 const char *argp_program_version = "mallocpath " MP_VERSION;
 
@@ -40,6 +41,7 @@ enum {
 	OPT_INTERVAL,
 	OPT_CGROUP,
 	OPT_AT,
+	OPT_COMPRESS,
 };
 
 static const struct argp_option target_options[] = {
@@ -58,6 +60,8 @@ static const struct argp_option target_options[] = {
 	  "-p: do not read the heap for blocks from before, nor compare it at reports", 1 },
 	{ "freeze", OPT_FREEZE, NULL, 0,
 	  "xray: stop the process (with ptrace) while its heap is copied; see the manual for EINTR",
+	  1 },
+	{ "compress", OPT_COMPRESS, "LEVEL", 0, "record: by zlib, 1 (default) to 9; 0: not at all",
 	  1 },
 	{ "strict", OPT_STRICT, NULL, 0, "exit with 4 if events were lost", 1 },
 	{}
@@ -401,6 +405,11 @@ static error_t parse(int key, char *arg, struct argp_state *st)
 	case OPT_NO_XRAY:
 		o->no_xray = true;
 		return 0;
+	case OPT_COMPRESS:
+		o->level = parse_count(st, "--compress", arg);
+		if (o->level > 9)
+			argp_error(st, "--compress %s: give a level from 0 to 9", arg);
+		return 0;
 	case OPT_RING:
 		o->ring_bytes = parse_ring(st, arg);
 		return 0;
@@ -454,6 +463,7 @@ void mp_options_parse(const struct mp_command *cmd, int argc, char **argv, struc
 
 	memset(o, 0, sizeof(*o));
 	view_defaults(o);
+	o->level = MP_LEVEL_DEFAULT;
 	for (int i = 0; cmd->takes_target && target_options[i].name; i++)
 		all[n++] = target_options[i];
 	for (int i = 0; view_options[i].name; i++) {

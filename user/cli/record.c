@@ -40,7 +40,7 @@ int mp_cmd_record(struct mp_options *o)
 		mp_fail(&err, MP_EXIT_USAGE, EINVAL, "record needs -o FILE to keep the events in");
 		return mp_complain(&err);
 	}
-	r.w = mp_writer__open(o->out, wall_ns(), mp_mono_ns(), &err);
+	r.w = mp_writer__open(o->out, o->level, wall_ns(), mp_mono_ns(), &err);
 	if (!r.w)
 		return mp_complain(&err);
 	rc = mp_run(o, &ops, &r, &status, &err);

@@ -29,29 +29,26 @@ static int apply(void *ctx, const struct mp_ev *ev)
 	return rc;
 }
 
-/* Without a page there is no peak, and all of it is shown. */
-static int read_events(struct mp_options *o, struct replay *r, int *truncated, struct mp_err *err)
+static int read_events(const struct mp_options *o, struct replay *r, struct mp_err *err)
 {
-	int rc;
-
 	r->m = mp_model__new();
-	rc = r->m ? mp_file_read(o->file, apply, r, truncated, err)
-		  : mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory");
-	if (rc == -ENOMEM && !err->exit)
-		mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory for the events of %s", o->file);
-	return rc;
+	return r->m ? mp_read_trace(o, apply, r, err)
+		    : mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory");
 }
 
-static int go_to_peak(struct mp_options *o, struct replay *r, int *truncated, struct mp_err *err)
+/* Without a page there is no peak, and all of it is shown. */
+static int go_to_peak(const struct mp_options *o, struct replay *r, struct mp_err *err)
 {
 	struct replay again = { .last = r->peak };
+	struct mp_options quiet = *o; /* a file cut short was told of */
 	int rc;
 
 	if (!r->peak)
 		return 0;
 	mp_model__free(r->m);
 	r->m = NULL;
-	rc = read_events(o, &again, truncated, err);
+	quiet.quiet = 1;
+	rc = read_events(&quiet, &again, err);
 	r->m = again.m;
 	if (!rc)
 		mp_model__at_peak(r->m);
@@ -63,15 +60,10 @@ int mp_cmd_report(struct mp_options *o)
 	struct mp_err err = { .exit = 0 };
 	struct mp_loss loss = { 0 };
 	struct replay r = { 0 };
-	int truncated = 0, rc;
+	int rc = read_events(o, &r, &err);
 
-	rc = read_events(o, &r, &truncated, &err);
 	if (!rc && o->at == MP_AT_PEAK)
-		rc = go_to_peak(o, &r, &truncated, &err);
-	if (!rc && truncated)
-		fprintf(stderr,
-			"mallocpath: %s ends in the middle of an event; shown is what was whole\n",
-			o->file);
+		rc = go_to_peak(o, &r, &err);
 	if (!rc)
 		rc = mp_print_report(o, r.m, &loss, &err);
 	mp_model__free(r.m);

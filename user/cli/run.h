@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "collect/session.h"
 #include "model/model.h"
+#include "trace/trace.h"
 
 struct mp_unwinder_memory;
 
@@ -32,6 +33,12 @@ void mp_print_stacks(FILE *f, const char *before, const struct mp_unwinder_memor
  */
 int mp_run(struct mp_options *o, const struct mp_run_ops *ops, void *ctx, int *status,
 	   struct mp_err *err);
+
+/*
+ * The events of o->file to @fn; says so if the file was not written to its end. 0, @fn's value, or
+ * -errno with @err.
+ */
+int mp_read_trace(const struct mp_options *o, mp_event_fn fn, void *ctx, struct mp_err *err);
 
 /* Whether -o can be written at all: told before tracing begins and not after. */
 int mp_check_out(const struct mp_options *o, struct mp_err *err);

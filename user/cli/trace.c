@@ -37,16 +37,10 @@ static int follow(void *ctx, const struct mp_ev *ev)
 static int run(struct mp_options *o, struct following *f, int *status, struct mp_err *err)
 {
 	static const struct mp_run_ops ops = { .sink = follow };
-	int truncated = 0, rc;
 
 	if (!o->file)
 		return mp_run(o, &ops, f, status, err);
-	rc = mp_file_read(o->file, follow, f, &truncated, err);
-	if (rc == -ENOMEM && !err->exit)
-		mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory for the events of %s", o->file);
-	if (truncated)
-		fprintf(stderr, "mallocpath: %s ends in the middle of an event\n", o->file);
-	return rc;
+	return mp_read_trace(o, follow, f, err);
 }
 
 static int print_all(struct mp_options *o, struct following *f, struct mp_symbols *sym, FILE *out,

@@ -56,6 +56,20 @@ static const uint16_t sizes[] = {
 	[MP_EV_CHUNKS] = sizeof(struct mp_ev_chunks),
 };
 
+/*
+ * Fields are appended to an event as the program grows: what an older one wrote is shorter, by type the
+ * size given here at least. Only what was appended since the first version 1 is listed. A type with
+ * an array at its end cannot grow like that, nor one that is the beginning of another (ALLOC): it
+ * gets a new type instead.
+ */
+static const uint16_t first_sizes[] = {
+	[MP_EV_FAULT] = 88, /* without page_ns and stage */
+	[MP_EV_EXIT] = 64,  /* without cpu_ns */
+	[MP_EV_HOST] = 112, /* without zero_pfn */
+};
+_Static_assert(sizeof(struct mp_ev_loss) <= sizeof(struct mp_wide),
+	       "the longest that can be short");
+
 static bool terminated(const char *s, size_t room)
 {
 	return memchr(s, '\0', room) != NULL;
@@ -186,4 +200,25 @@ int64_t mp_decode(const void *buf, size_t len)
 	if (ev->size > len)
 		return 0;
 	return body_holds(ev) ? ev->size : -EBADMSG;
+}
+
+int64_t mp_decode_old(const void *buf, size_t len, struct mp_wide *wide, const struct mp_ev **whole)
+{
+	const struct mp_ev *ev = buf;
+	uint16_t size;
+
+	*whole = ev;
+	if (len < sizeof(*ev) || ev->type >= sizeof(first_sizes) / sizeof(first_sizes[0]) ||
+	    !first_sizes[ev->type] || ev->size >= sizes[ev->type])
+		return mp_decode(buf, len);
+	size = ev->size;
+	if (size < first_sizes[ev->type] || size % 8)
+		return -EBADMSG;
+	if (size > len)
+		return 0;
+	memset(wide, 0, sizeof(*wide));
+	memcpy(wide, ev, size);
+	*whole = (const struct mp_ev *)wide;
+	((struct mp_ev *)wide)->size = sizes[ev->type];
+	return mp_decode(wide, sizeof(*wide)) > 0 ? size : -EBADMSG;
 }
