@@ -3,6 +3,7 @@
  * What the model alone costs: events a second from a recorded file, and bytes per live block.
  *
  *	model [EVENTS [BLOCKS]]
+ *	model --record FILE [EVENTS]	only makes the recording, with stacks
  *
  * First with the callers alone, then with stacks: 20000 different ones of 7 to 42 frames, told when
  * each is first used.
@@ -199,6 +200,11 @@ static int to_model(void *ctx, const struct mp_ev *ev)
 	return mp_model__apply(ctx, ev);
 }
 
+static void soon(void *ctx, const struct mp_ev *ev, int near)
+{
+	mp_model__soon(ctx, ev, near);
+}
+
 static void record(const char *path, uint64_t events, bool with_stacks)
 {
 	struct mp_err err = { 0 };
@@ -236,7 +242,7 @@ static double replay(const char *path, double *report_seconds, uint64_t *live)
 	double start = cpu_seconds(), took;
 	int truncated;
 
-	if (!m || mp_file_read(path, to_model, m, &truncated, &err))
+	if (!m || mp_file_read(path, to_model, soon, m, &truncated, &err))
 		die(m ? err.text : "no memory");
 	took = cpu_seconds() - start;
 	*live = mp_model__live_blocks(m);
@@ -308,7 +314,13 @@ static void size(uint64_t blocks)
 
 int main(int argc, char **argv)
 {
-	uint64_t events = argc > 1 ? strtoull(argv[1], NULL, 10) : 12000000;
+	uint64_t events;
+
+	if (argc > 2 && !strcmp(argv[1], "--record")) {
+		record(argv[2], argc > 3 ? strtoull(argv[3], NULL, 10) : 10000000, true);
+		return 0;
+	}
+	events = argc > 1 ? strtoull(argv[1], NULL, 10) : 12000000;
 
 	speed(events, false);
 	speed(events, true);

@@ -121,7 +121,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	run.model = mp_model__new();
 	if (!run.model)
 		abort();
-	ret = mp_file_read(path, apply, &run, &truncated, &err);
+	ret = mp_file_read(path, apply, NULL, &run, &truncated, &err);
 	if (ret < 0 && ret != -ENOMEM && !err.text[0])
 		abort();
 	report = mp_model__report(run.model, MP_REPORT_PAGES | MP_REPORT_BLOCKS);

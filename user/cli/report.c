@@ -29,10 +29,17 @@ static int apply(void *ctx, const struct mp_ev *ev)
 	return rc;
 }
 
+static void soon(void *ctx, const struct mp_ev *ev, int near)
+{
+	const struct replay *r = ctx;
+
+	mp_model__soon(r->m, ev, near);
+}
+
 static int read_events(const struct mp_options *o, struct replay *r, struct mp_err *err)
 {
 	r->m = mp_model__new();
-	return r->m ? mp_read_trace(o, apply, r, err)
+	return r->m ? mp_read_trace(o, apply, soon, r, err)
 		    : mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory");
 }
 

@@ -328,6 +328,43 @@ static void drop_small(struct mp_blocks *bs, const struct spot *s)
 		resize_leaf(bs, r, s->page, roomy(n));
 }
 
+static void soon_region(const struct mp_region *r, unsigned int page)
+{
+	__builtin_prefetch(&r->starts);
+	__builtin_prefetch(&r->n[page], 1);
+	__builtin_prefetch(&r->leaf[page]);
+}
+
+/* As lower_bound() will begin. */
+static void soon_leaf(const struct mp_region *r, unsigned int page, unsigned int off)
+{
+	const struct packed *guess = r->leaf[page] + (r->n[page] * off >> MP_PAGE_SHIFT);
+
+	__builtin_prefetch(guess, 1);
+	__builtin_prefetch(guess + 2, 1);
+}
+
+void mp_blocks__soon(const struct mp_blocks *bs, uint64_t addr, int near)
+{
+	const struct mp_region *r = near < 2 ? mp_map__get(&bs->regions, key_of(addr)) : NULL;
+
+	if (r && near == 0)
+		soon_region(r, page_of(addr));
+	else if (r && r->n[page_of(addr)])
+		soon_leaf(r, page_of(addr), addr & ~MP_PAGE_MASK);
+}
+
+uint32_t mp_blocks__site(const struct mp_blocks *bs, uint64_t addr)
+{
+	const struct mp_region *r = mp_map__get(&bs->regions, key_of(addr));
+	unsigned int off = addr & ~MP_PAGE_MASK, page = page_of(addr), i;
+
+	if (!r || !r->n[page])
+		return 0;
+	i = lower_bound(r, page, off);
+	return i < r->n[page] ? r->leaf[page][i].site : 0;
+}
+
 static bool overlapping(struct mp_blocks *bs, const struct mp_blk *blk, struct mp_blk *hit)
 {
 	uint64_t end = reach(blk->start, blk->end);

@@ -58,6 +58,13 @@ bool mp_blocks__take(struct mp_blocks *bs, uint64_t addr, struct mp_blk *out);
 bool mp_blocks__start(struct mp_blocks *bs, uint64_t addr, struct mp_blk *out);
 /* The block that contains @addr. */
 bool mp_blocks__at(struct mp_blocks *bs, uint64_t addr, struct mp_blk *out);
+/*
+ * @addr will be asked for soon: brings near what is looked at on the way to it, with @near 0 the first
+ * half of it, with 1 the second.
+ */
+void mp_blocks__soon(const struct mp_blocks *bs, uint64_t addr, int near);
+/* The site of the block that starts at @addr, or of one beside it: only good for a guess. */
+uint32_t mp_blocks__site(const struct mp_blocks *bs, uint64_t addr);
 /* Marks the block that starts at @addr; nothing happens if there is none. */
 void mp_blocks__set_transit(struct mp_blocks *bs, uint64_t addr, bool transit);
 /* Copies all blocks of @from to the empty @to. 0 or -ENOMEM. */

@@ -93,6 +93,9 @@ int mp_process_site(struct mp_model *m, struct mp_process *p, uint32_t stack, ui
  */
 int mp_site_of_caller(struct mp_model *m, struct mp_process *p, uint32_t stack, uint64_t caller,
 		      uint32_t *site);
+/* For soon.c: what stacks are kept by; and the site of one if it is kept, else 0. */
+uint64_t mp_stack_key(const struct mp_process *p, uint32_t id);
+uint32_t mp_site_kept(const struct mp_model *m, const struct mp_process *p, uint32_t id);
 /* The site of the system call that touched memory, called from the stack of @ev. */
 int mp_site_of_syscall(struct mp_model *m, struct mp_process *p, const struct mp_ev_fault *ev,
 		       uint32_t *site);

@@ -28,6 +28,12 @@ void mp_model__free(struct mp_model *m);
 int mp_model__apply(struct mp_model *m, const struct mp_ev *ev);
 
 /*
+ * A hint that @ev will be applied in a while; called with @near 0, 1 and 2 as its turn comes closer.
+ * Changes nothing.
+ */
+void mp_model__soon(const struct mp_model *m, const struct mp_ev *ev, int near);
+
+/*
  * A ceiling in bytes on what the model takes from the heap (reports aside); 0: none. Where an event
  * would need more, apply says -ENOMEM; the model can still be reported and freed.
  */

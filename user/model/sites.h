@@ -23,17 +23,19 @@ struct mp_node {
 #define MP_NODES_MAX (1U << 28)
 
 struct mp_site_rec {
+	/* what every block changes is together: mp_sites__soon() */
+	uint64_t calls, frees, requested_bytes;
+	uint64_t live_blocks, live_bytes;
 	uint32_t node;
 	uint8_t fn;
 	bool mapping;
-	uint64_t calls, frees, failed, requested_bytes;
-	uint64_t live_blocks, live_bytes;
+	uint64_t tiers[MP_TIER_NR];
+	uint64_t failed;
 	uint64_t mapped_bytes; /* of anonymous mappings made outside any allocator, that stand */
 	uint64_t faults[MP_KIND_NR], faults_by[MP_BY_NR];
 	uint64_t fault_ns, alloc_ns, timed_faults, majors;
 	struct mp_stages stages;
 	struct mp_waits waits;
-	uint64_t tiers[MP_TIER_NR];
 	struct mp_give_back given_back;
 };
 
@@ -55,6 +57,14 @@ void mp_sites__fini(struct mp_sites *s);
 static inline struct mp_site_rec *mp_sites__rec(struct mp_sites *s, uint32_t id)
 {
 	return &s->recs[id];
+}
+/* A block of the site will begin or end soon. */
+static inline void mp_sites__soon(const struct mp_sites *s, uint32_t id)
+{
+	if (id >= s->n)
+		return;
+	__builtin_prefetch(&s->recs[id].calls, 1);
+	__builtin_prefetch(&s->recs[id].tiers[2], 1);
 }
 /* Finds or makes the frame at @place that @outer (a node or an enum mp_stack_end) called. */
 int mp_sites__frame(struct mp_sites *s, uint32_t outer, uint32_t place, uint32_t *node);

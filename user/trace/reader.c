@@ -17,10 +17,23 @@
 
 #define BUFFER_BYTES (256 * 1024) /* grows to the largest frame */
 
+/*
+ * How many events before its time one is looked at: for each step a fetch from memory has to be over
+ * before the next, and longer than that what was fetched might be gone again.
+ */
+#define AHEAD 24
+static const unsigned int steps[] = { 24, 12, 4 };
+
+struct upcoming {
+	const struct mp_ev *ev;
+	struct mp_wide wide;
+};
+
 struct reader {
 	const char *path;
 	struct mp_err *err;
 	mp_event_fn fn;
+	mp_soon_fn soon;
 	void *ctx;
 	int fd;
 	uint64_t offset; /* in the file, of buffer[at] */
@@ -29,6 +42,7 @@ struct reader {
 	uint32_t version;
 	bool ended; /* the last frame says that it is */
 	struct mp_frame_opener *opener;
+	struct upcoming upcoming[AHEAD];
 };
 
 /* Bytes that were read and not consumed. */
@@ -134,21 +148,42 @@ static int check_header(struct reader *r)
 	return 0;
 }
 
-/* Hands over the whole events in @bytes; *@used: their bytes. 0, -EBADMSG at the first that is none. */
+/* Those that are as near now as they have to be for a step: number @done is about to be handed over. */
+static void announce(struct reader *r, uint64_t done, uint64_t decoded)
+{
+	for (int near = 1; near < 3; near++)
+		if (done + steps[near] < decoded)
+			r->soon(r->ctx, r->upcoming[(done + steps[near]) % AHEAD].ev, near);
+}
+
+/*
+ * Hands over the whole events in @bytes; *@used: the bytes of those. 0 or what the callback returned;
+ * @bad: what follows them is no event.
+ */
 static int hand_over(struct reader *r, const char *bytes, size_t len, size_t *used, bool *bad)
 {
-	const struct mp_ev *ev;
-	struct mp_wide wide;
-	int64_t size;
+	uint64_t decoded = 0, done = 0;
+	int64_t size = 1;
 	int ret = 0;
 
-	for (*used = 0; !ret; *used += size) {
-		size = mp_decode_old(bytes + *used, len - *used, &wide, &ev);
-		*bad = size < 0;
-		if (size <= 0)
-			return 0;
-		ret = r->fn(r->ctx, ev);
+	for (*used = 0; !ret; done++) {
+		for (; size > 0 && decoded < done + AHEAD; decoded++) {
+			struct upcoming *u = &r->upcoming[decoded % AHEAD];
+
+			size = mp_decode_old(bytes + *used, len - *used, &u->wide, &u->ev);
+			if (size <= 0)
+				break;
+			*used += size;
+			if (r->soon)
+				r->soon(r->ctx, u->ev, 0);
+		}
+		if (done == decoded)
+			break;
+		if (r->soon)
+			announce(r, done, decoded);
+		ret = r->fn(r->ctx, r->upcoming[done % AHEAD].ev);
 	}
+	*bad = size < 0;
 	return ret;
 }
 
@@ -253,9 +288,12 @@ static int read_all(struct reader *r, int *truncated)
 	return ret;
 }
 
-int mp_file_read(const char *path, mp_event_fn fn, void *ctx, int *truncated, struct mp_err *err)
+int mp_file_read(const char *path, mp_event_fn fn, mp_soon_fn soon, void *ctx, int *truncated,
+		 struct mp_err *err)
 {
-	struct reader r = { .path = path, .err = err, .fn = fn, .ctx = ctx, .room = BUFFER_BYTES };
+	struct reader r = {
+		.path = path, .err = err, .fn = fn, .soon = soon, .ctx = ctx, .room = BUFFER_BYTES
+	};
 	int ret;
 
 	*truncated = 0;

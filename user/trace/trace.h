@@ -63,10 +63,17 @@ int mp_writer__put(struct mp_writer *w, const struct mp_ev *ev);
 int mp_writer__close(struct mp_writer *w, struct mp_err *err);
 
 /*
- * Reads the file and calls @fn for each event. Returns 0, @fn's value, or -errno with @err filled:
+ * Gets each event a while before its time, three times (@near: 0, 1, 2), so that memory it will need
+ * can be on its way; what it says is not to be acted upon.
+ */
+typedef void (*mp_soon_fn)(void *ctx, const struct mp_ev *ev, int near);
+
+/*
+ * Reads the file and calls @fn for each event, and @soon (NULL: nobody) before that. Returns 0, @fn's value, or -errno with @err filled:
  * not a trace, another version or byte order, corrupt at offset N. A file that was not written to its
  * end is read up to the last whole frame (version 1: event) and *@truncated set (may not be NULL).
  */
-int mp_file_read(const char *path, mp_event_fn fn, void *ctx, int *truncated, struct mp_err *err);
+int mp_file_read(const char *path, mp_event_fn fn, mp_soon_fn soon, void *ctx, int *truncated,
+		 struct mp_err *err);
 
 #endif
