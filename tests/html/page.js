@@ -195,8 +195,8 @@ window.asked = {
 		return [frames, +document.getElementById('flame-head').dataset.found];
 	},
 
-	chooseMetric(key) {
-		const list = document.getElementById('metric');
+	choose(id, key) {
+		const list = document.getElementById(id);
 
 		list.value = key;
 		list.dispatchEvent(new Event('change'));

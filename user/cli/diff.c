@@ -19,7 +19,7 @@ static int read_side(const char *file, struct mp_report **r, struct mp_err *err)
 	int truncated = 0, rc = m ? 0 : -ENOMEM;
 
 	if (!rc)
-		rc = mp_file_read(file, apply, m, &truncated, err);
+		rc = mp_file_read(file, apply, NULL, m, &truncated, err);
 	if (!rc) {
 		*r = mp_model__report(m, 0);
 		rc = *r ? 0 : -ENOMEM;
