@@ -72,6 +72,9 @@ class Profile:
         self.default = self.string(message, "default_sample_type")
         self.samples = [(s["location_id"], s["value"]) for s in message.get("sample", [])]
         assert all(len(values) == len(self.types) for _, values in self.samples)
+        labels = [one(s, "label") for s in message.get("sample", [])]
+        assert all(self.string(label, "key") == "kind" for label in labels)
+        self.kinds = [self.string(label, "str") for label in labels]
 
     @staticmethod
     def by_id(messages):
@@ -100,8 +103,9 @@ class Profile:
         """As the view fold writes it."""
         at = [t.split()[0] for t in self.types].index(kind)
         stacks = {}
-        for idents, values in self.samples:
+        for (idents, values), memory in zip(self.samples, self.kinds):
             stack = ";".join(n.replace(";", ":").replace(" ", "_") for i in reversed(idents) for n in self.names(i))
+            stack += ";(mmap)" if memory == "mmap" else ""
             if values[at]:
                 stacks[stack] = stacks.get(stack, 0) + values[at]
         return stacks
@@ -122,6 +126,8 @@ def sums_of_go(path, work):
     default = [t.split("/")[0] for t in lines[start + 1].split() if t.endswith("[dflt]")]
     sums = [0] * len(types)
     for line in lines[start + 2:lines.index("Locations")]:
+        if re.fullmatch(r" +kind:\[(malloc|mmap)\]", line):
+            continue
         numbers = re.fullmatch(r"((?: *[0-9]+)+):[0-9 ]*", line)
         for i, n in enumerate(numbers[1].split()):
             sums[i] += int(n)

@@ -76,14 +76,21 @@ static void put_type(struct mp_pprof *p, uint32_t field, int i)
 	mp_proto_message(&p->profile, field, &p->part);
 }
 
+/* @kind: the value of the label that says where the memory came from */
 static void put_sample(struct mp_pprof *p, const uint64_t *ids, size_t nr,
-		       const uint64_t values[VALUES])
+		       const uint64_t values[VALUES], const char *kind)
 {
-	enum { LOCATION_ID = 1, VALUE = 2 };
+	enum { LOCATION_ID = 1, VALUE = 2, LABEL = 3 };
+	enum { LABEL_KEY = 1, LABEL_STR = 2 };
+	uint64_t key = mp_pprof__string(p, "kind"), value = mp_pprof__string(p, kind);
 
+	mp_proto_clear(&p->line);
+	mp_proto_number(&p->line, LABEL_KEY, key);
+	mp_proto_number(&p->line, LABEL_STR, value);
 	mp_proto_clear(&p->part);
 	mp_proto_packed(&p->part, LOCATION_ID, ids, nr);
 	mp_proto_packed(&p->part, VALUE, values, VALUES);
+	mp_proto_message(&p->part, LABEL, &p->line);
 	mp_proto_message(&p->profile, MP_PPROF_SAMPLE, &p->part);
 }
 
@@ -107,7 +114,7 @@ static bool values_of(const struct mp_site *s, uint64_t values[VALUES])
 	return some;
 }
 
-/* @ids has room for what is kept of a stack, and two more. */
+/* @ids has room for what is kept of a stack, and one more. */
 static void put_site(struct mp_pprof *p, const struct mp_site *site, uint64_t *ids)
 {
 	uint64_t values[VALUES];
@@ -117,15 +124,13 @@ static void put_site(struct mp_pprof *p, const struct mp_site *site, uint64_t *i
 
 	if (!values_of(site, values))
 		return;
-	if (site->mapping)
-		ids[nr++] = mp_pprof__named(p, MP_CALLTREE_MMAP);
 	mp_frames_begin(&f, site, p->sym);
-	while (f.frame && nr <= MP_CALLTREE_DEPTH)
+	while (f.frame && nr < MP_CALLTREE_DEPTH)
 		ids[nr++] = mp_pprof__location(p, &f);
 	end = mp_calltree_end(f.frame ? MP_STACK_DEEP : site->end);
 	if (*end.s)
 		ids[nr++] = mp_pprof__named(p, end.s);
-	put_sample(p, ids, nr, values);
+	put_sample(p, ids, nr, values, site->mapping ? "mmap" : "malloc");
 }
 
 static void put_unknown(struct mp_pprof *p)
@@ -140,12 +145,12 @@ static void put_unknown(struct mp_pprof *p)
 	if (!unknown.live_blocks && !unknown.resident_bytes)
 		return;
 	id = mp_pprof__named(p, MP_CALLTREE_UNKNOWN);
-	put_sample(p, &id, 1, values);
+	put_sample(p, &id, 1, values, "malloc");
 }
 
 static int put_profile(struct mp_pprof *p, const struct mp_view_opts *opts)
 {
-	uint64_t *ids = calloc(MP_CALLTREE_DEPTH + 3, sizeof(*ids));
+	uint64_t *ids = calloc(MP_CALLTREE_DEPTH + 1, sizeof(*ids));
 	size_t i;
 
 	if (!ids)
