@@ -274,6 +274,59 @@ static void odd_ranges_do_no_harm(void **state)
 	feed_end();
 }
 
+static void feed_stall(uint64_t addr, uint64_t caller, uint32_t reclaims, uint32_t wakes,
+		       uint8_t unmet)
+{
+	struct mp_ev_stall ev = { .addr = addr,
+				  .caller = caller,
+				  .flags = caller ? MP_FAULT_IN_ALLOC : 0,
+				  .in_fn = MP_FN_MALLOC,
+				  .reclaims = reclaims,
+				  .reclaim_ns = reclaims * 10,
+				  .memcg_reclaims = 1,
+				  .compactions = 2,
+				  .compact_ns = 3,
+				  .wakes = wakes,
+				  .unmet = unmet };
+
+	feed(&ev, MP_EV_STALL, sizeof(ev), 1, 1);
+}
+
+/* By whose memory it was, as of a fault; of the process also what was nobody's. */
+static void those_who_want_wait(void **state)
+{
+	const struct mp_waits *w;
+
+	(void)state;
+	feed_begin();
+	feed_alloc(1, HEAP, 2 * PAGE, A);
+	feed_stall(HEAP + PAGE, 0, 3, 1, 0);
+	feed_stall(HEAP, B, 5, 0, MP_UNMET_CGROUP); /* inside of malloc, for another block */
+	feed_stall(HEAP + 9 * PAGE, 0, 7, 0, MP_UNMET_MACHINE);
+	feed_stall(~0ULL, 0, 1, 0, 99); /* as no kernel tells */
+	feed_report();
+	w = &report_site(A)->waits;
+	assert_int_equal(w->reclaims, 3);
+	assert_int_equal(w->reclaim_ns, 30);
+	assert_int_equal(w->memcg_reclaims, 1);
+	assert_int_equal(w->compactions, 2);
+	assert_int_equal(w->wakes, 1);
+	assert_int_equal(w->unmet, 0);
+	w = &report_site(B)->waits;
+	assert_int_equal(w->reclaims, 5);
+	assert_int_equal(w->unmet, 1);
+	assert_int_equal(w->unmet_memcg, 1);
+	w = &report_proc(1)->waits;
+	assert_int_equal(w->reclaims, 16);
+	assert_int_equal(w->compact_ns, 12);
+	assert_int_equal(w->unmet, 3);
+	assert_int_equal(w->unmet_memcg, 1);
+	feed_exec(1, "new");
+	feed_report();
+	assert_int_equal(report_proc(1)->waits.reclaims, 0);
+	feed_end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -287,6 +340,7 @@ int main(void)
 		cmocka_unit_test(one_fault_can_bring_many),
 		cmocka_unit_test(other_memory_does_not_come_again),
 		cmocka_unit_test(odd_ranges_do_no_harm),
+		cmocka_unit_test(those_who_want_wait),
 	};
 
 	return cmocka_run_group_tests_name("model_retention", tests, NULL, NULL);
