@@ -110,6 +110,8 @@ static void run_world(void)
 	const char *wrong;
 	int err = 0;
 
+	if (draw(2))
+		assert_int_equal(mp_model__keep_history(m, 1 + draw(3000)), 0);
 	assert_non_null(m);
 	mp_model__limit(m, limit);
 	for (i = 0; i < WORLD_EVENTS && !err; i++)

@@ -6,17 +6,19 @@
 #include <string.h>
 #include <sys/mman.h>
 
-struct naive *naive_new(void)
+struct naive *naive_new(size_t keep)
 {
 	struct naive *n = calloc(1, sizeof(*n));
 
 	if (!n)
 		abort();
+	n->keep = keep;
 	return n;
 }
 
 void naive_free(struct naive *n)
 {
+	free(n->past);
 	free(n);
 }
 
@@ -72,6 +74,7 @@ static void drop(struct naive *n, struct page *g, uint64_t now)
 	bool was = naive_indexed(g) && g->state == MP_STATE_SHARED_COW;
 	uint64_t pfn = g->pfn;
 
+	naive_past_went(n, g);
 	*g = (struct page){ .changed_ns = now };
 	if (was)
 		unshare(n, pfn);
@@ -84,6 +87,7 @@ static void set(struct naive *n, struct page *g, struct page now)
 
 	now.there = true;
 	now.changed_ns = now.moved_ns ? now.moved_ns : now.t_ns;
+	naive_past_came(n, g, &now);
 	*g = now;
 	if (was)
 		unshare(n, pfn);
@@ -163,6 +167,7 @@ static void on_fault(struct naive *n, struct proc *p, const struct mp_ev_fault *
 			  .toucher = naive_caller(ev->ip) };
 	struct caller *c = &n->callers[fault_owner(p, ev)];
 
+	naive_past_fault(n, ev, fault_owner(p, ev));
 	c->faults[kind]++;
 	c->by[g.by]++;
 	n->last_fault[slot].page = g;
@@ -245,8 +250,14 @@ static void apply_moved(struct naive *n, struct page *old, const struct mp_ev_pa
 
 	if (!e || (e & MP_PAGE_MOVING && (!old->there || old->state == MP_STATE_SWAPPED)))
 		return;
+	if (e & MP_PAGE_ORDERED)
+		kept.order = g.order = MP_PAGE_ORDER(e);
+	if (e & MP_PAGE_HUGE)
+		kept.order = g.order = 9;
 	if (!old->there) {
-		set(n, old, g);
+		g.changed_ns = g.t_ns;
+		naive_past_changed(n, old, &g);
+		*old = g;
 		return;
 	}
 	kept.pfn = e & MP_PAGE_MOVING ? 0 : g.pfn;
@@ -255,13 +266,15 @@ static void apply_moved(struct naive *n, struct page *old, const struct mp_ev_pa
 		if (old->state == MP_STATE_SHARED_COW && g.state == MP_STATE_PRESENT)
 			kept.state = MP_STATE_SHARED_COW;
 	}
-	if (kept.pfn == old->pfn && kept.state == old->state)
+	if (kept.pfn == old->pfn && kept.state == old->state && kept.order == old->order)
 		return;
 	if (kept.state == MP_STATE_ZERO &&
 	    old->state != MP_STATE_ZERO) { /* the kernel has put it there */
 		kept = g;
 		kept.there = true;
 		kept.changed_ns = kept.t_ns;
+		kept.order = ev->order;
+		naive_past_changed(n, old, &kept);
 		*old = kept;
 		return;
 	}
@@ -271,6 +284,7 @@ static void apply_moved(struct naive *n, struct page *old, const struct mp_ev_pa
 			kept.t_ns + (after + MOVED_UNIT_NS - 1) / MOVED_UNIT_NS * MOVED_UNIT_NS;
 	kept.there = true;
 	kept.changed_ns = kept.moved_ns ? kept.moved_ns : kept.t_ns;
+	naive_past_changed(n, old, &kept);
 	*old = kept; /* those that share it move along */
 }
 
@@ -296,8 +310,13 @@ static void apply_entry(struct naive *n, struct proc *p, const struct mp_ev_page
 	same = old->there && (old->pfn == g.pfn || !old->pfn) &&
 	       (old->state == g.state ||
 		(old->state == MP_STATE_SHARED_COW && g.state == MP_STATE_PRESENT));
-	if (same && (ev->source == MP_SRC_TOOL || old->pfn != g.pfn))
+	if (same && (ev->source == MP_SRC_TOOL || old->pfn != g.pfn)) {
+		struct page more = *old;
+
+		more.pfn = g.pfn;
+		naive_past_came(n, old, &more);
 		old->source = g.source;
+	}
 	if (same)
 		learn_sharing(p, old, ev, e);
 	if (same)
@@ -316,6 +335,7 @@ static void on_pages(struct naive *n, struct proc *p, const struct mp_ev_pages *
 	uint64_t first = (ev->addr - NAIVE_BASE) / MP_PAGE_SIZE, i, e;
 	bool absent = ev->source == MP_SRC_CHECK && ev->contig && !ev->entries[0];
 
+	naive_past_pages(n, ev);
 	for (i = 0; i < ev->nr; i++)
 		absent = absent && !call_since(p, first + i, ev->begin_ns);
 	if (absent) {
@@ -344,6 +364,7 @@ static void on_page_free(struct naive *n, const struct mp_ev_page_free *ev)
 			if (!naive_indexed(g) || g->pfn - ev->pfn >= nr)
 				continue;
 			found = true;
+			naive_past_went(n, g);
 			*g = (struct page){ .changed_ns = ev->h.ts_ns };
 		}
 	if (found)
@@ -410,6 +431,7 @@ static void on_mremap(struct naive *n, struct proc *p, const struct mp_ev_range 
 		if (!g.there || g.t_ns >= ev->enter_ns || (there->there && there->t_ns >= g.t_ns))
 			continue;
 		/* moved: nobody else's share changes by it */
+		naive_past_went(n, &p->pages[from + i]);
 		p->pages[from + i] = (struct page){ .changed_ns = ev->h.ts_ns };
 		set(n, there, g);
 	}
@@ -430,6 +452,7 @@ static void on_range(struct naive *n, struct proc *p, const struct mp_ev_range *
 	uint64_t at = ev->op == MP_OP_MMAP ? (uint64_t)ev->ret : ev->addr;
 	uint64_t first = (at - NAIVE_BASE) / MP_PAGE_SIZE, nr = ev->len / MP_PAGE_SIZE;
 
+	naive_past_range(n, p, ev);
 	if (ev->ret < 0)
 		return;
 	switch (ev->op) {
@@ -460,6 +483,7 @@ static void on_range(struct naive *n, struct proc *p, const struct mp_ev_range *
 static void on_fork(struct naive *n, struct proc *p, const struct mp_ev_fork *ev)
 {
 	struct proc *child;
+	struct block *b;
 	int i;
 
 	for (i = 0; i < NAIVE_PAGES; i++)
@@ -474,9 +498,14 @@ static void on_fork(struct naive *n, struct proc *p, const struct mp_ev_fork *ev
 	*child = *p;
 	child->exists = true;
 	child->unshared_ns = 0;
-	for (i = 0; i < TIDS; i++) /* those threads are not in the child */
-		if (p->transit[i].known && p->transit[i].open)
-			naive_block_at(child, p->transit[i].old)->transit = false;
+	for (i = 0; i < NAIVE_PAGES; i++)
+		if (p->pages[i].there)
+			naive_past_came(n, &child->pages[i], &p->pages[i]);
+	for (i = 0; i < TIDS; i++) { /* those threads are not in the child */
+		b = naive_block_at(child, p->transit[i].old);
+		if (p->transit[i].known && p->transit[i].open && b)
+			b->transit = false;
+	}
 	memset(child->transit, 0, sizeof(child->transit));
 	for (i = 0; i < NAIVE_PAGES; i++)
 		if (!child->pages[i].there) /* when a page went is known of those that were its own */
@@ -498,12 +527,13 @@ static void leave(struct naive *n, struct proc *p)
 
 static void on_exec(struct naive *n, struct proc *p)
 {
+	naive_past_exec(n, p);
 	leave(n, p);
 	memset(p, 0, sizeof(*p));
 	p->exists = true;
 }
 
-static void on_exit_event(struct naive *n, struct proc *p)
+static void on_exit_event(struct naive *n, struct proc *p, uint64_t now_ns)
 {
 	struct page kept[NAIVE_PAGES];
 
@@ -512,6 +542,7 @@ static void on_exit_event(struct naive *n, struct proc *p)
 	leave(n, p);
 	memcpy(p->pages, kept, sizeof(kept));
 	p->exited = true;
+	p->exit_ns = now_ns;
 }
 
 void naive_apply(struct naive *n, const struct mp_ev *ev)
@@ -519,6 +550,7 @@ void naive_apply(struct naive *n, const struct mp_ev *ev)
 	struct proc *p = ev->tgid ? &n->procs[ev->tgid - 1] : NULL;
 
 	n->now_ns = ev->ts_ns;
+	naive_past_begin(n, ev);
 	if (ev->type == MP_EV_PAGE_FREE) {
 		on_page_free(n, (const void *)ev);
 		return;
@@ -555,25 +587,13 @@ void naive_apply(struct naive *n, const struct mp_ev *ev)
 		on_exec(n, p);
 		break;
 	case MP_EV_EXIT:
-		on_exit_event(n, p);
+		on_exit_event(n, p, ev->ts_ns);
 		break;
 	case MP_EV_PROC:
 		p->whole = p->whole || ((const struct mp_ev_proc *)ev)->launched;
 		break;
 	}
-}
-
-/* ---- for the generator ------------------------------------------------------------------------- */
-
-uint64_t naive_some_block(const struct naive *n, uint32_t pid, uint64_t pick)
-{
-	const struct proc *p = &n->procs[pid - 1];
-	uint64_t i;
-
-	for (i = 0; i < BLOCKS; i++)
-		if (p->blocks[(pick + i) % BLOCKS].live)
-			return p->blocks[(pick + i) % BLOCKS].start;
-	return 0;
+	naive_past_end(n, ev);
 }
 
 uint64_t naive_some_pfn(const struct naive *n, uint32_t pid, uint64_t pick)

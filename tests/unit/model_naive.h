@@ -19,7 +19,8 @@
 
 struct naive;
 
-struct naive *naive_new(void);
+/* @keep: entries of pages' past for which there is room; 0: none are kept. */
+struct naive *naive_new(size_t keep);
 void naive_free(struct naive *n);
 void naive_apply(struct naive *n, const struct mp_ev *ev);
 /*

@@ -236,6 +236,91 @@ static bool compare_blocks(struct compare *c, struct proc *p, const struct mp_pr
 	return true;
 }
 
+static bool compare_event(struct compare *c, const struct mp_past *got, const struct past *want)
+{
+	long long page = want->page;
+
+	CHECK(c, got->what, want->what, "past of page %lld", page);
+	CHECK(c, got->t_ns, want->t_ns, "past of page %lld", page);
+	CHECK(c, got->pfn, want->pfn, "past of page %lld", page);
+	CHECK(c, got->other, want->other < 0 ? 0 : NAIVE_BASE + want->other * MP_PAGE_SIZE,
+	      "past of page %lld", page);
+	CHECK(c, got->site, want->touched ? c->touch_ids[want->who] : c->ids[want->who],
+	      "past of page %lld", page);
+	CHECK(c, got->owner, c->ids[want->owner], "past of page %lld", page);
+	CHECK(c, got->kind, want->kind, "past of page %lld", page);
+	CHECK(c, got->by, want->by, "past of page %lld", page);
+	CHECK(c, got->order, want->order, "past of page %lld", page);
+	CHECK(c, got->fn, want->fn, "past of page %lld", page);
+	return true;
+}
+
+/* What pages do at the end of a process, which is told where they stand at that instant. */
+static struct past end_of(const struct naive *n, const struct proc *p, int page, size_t newest)
+{
+	const struct page *g = &p->pages[page];
+
+	return (struct past){ .page = page,
+			      .what = MP_PAST_EXIT,
+			      .kind = MP_KIND_NONE,
+			      .by = MP_BY_NONE,
+			      .order = g->order,
+			      .other = -1,
+			      .pfn = g->pfn,
+			      .t_ns = p->exit_ns,
+			      .owner = newest ? n->past[newest - 1].owner : 0 };
+}
+
+/* The row's past, newest first, against all of it that there is room for. */
+static bool compare_past(struct compare *c, struct proc *p, const struct mp_page *row, int page)
+{
+	struct naive *n = c->n;
+	size_t at = n->newest[p - n->procs][page], k = row->nr_past, newer = 0;
+
+	if (!naive_past_kept(n, at))
+		at = 0;
+	if (p->exited && p->pages[page].there) {
+		struct past end = end_of(n, p, page, at);
+
+		CHECK(c, k > 0, true, "past of page %d", page);
+		if (!compare_event(c, &row->past[--k], &end))
+			return false;
+	}
+	for (; naive_past_kept(n, at); newer = at, at = n->past[at - 1].before) {
+		CHECK(c, k > 0, true, "past of page %d", page);
+		if (!compare_event(c, &row->past[--k], &n->past[at - 1]))
+			return false;
+	}
+	CHECK(c, k, 0, "past of page %d", page);
+	/* it is known to be cut where the entry before was there when the oldest came */
+	CHECK(c, row->past_cut, at && newer && newer - at <= n->keep, "past of page %d", page);
+	return true;
+}
+
+static bool compare_gone(struct compare *c, struct proc *p, const struct mp_page *row, int page)
+{
+	CHECK(c, row->addr, NAIVE_BASE + page * MP_PAGE_SIZE, "page %d, gone", page);
+	CHECK(c, row->state, MP_STATE_GONE, "page %d, gone", page);
+	CHECK(c, row->blocks + row->site + row->block, 0, "page %d, gone", page);
+	return compare_past(c, p, row, page);
+}
+
+/* Pages that went, of each process by how. */
+static bool compare_departed(struct compare *c, struct proc *p, const struct mp_proc *out)
+{
+	uint64_t pages[MP_PAST_NR] = { 0 };
+	size_t i;
+
+	for (i = 0; i < c->n->nr_past; i++)
+		if (&c->n->procs[c->n->past[i].pid - 1] == p && c->n->past[i].other < 0)
+			pages[c->n->past[i].what] += MP_PAGE_SIZE;
+	CHECK(c, out->departed != NULL, c->n->keep > 0, "pages of %u", out->pid);
+	for (i = 0; out->departed && i < MP_PAST_NR; i++)
+		CHECK(c, out->departed[i], i < MP_PAST_MUNMAP ? 0 : pages[i],
+		      "pages of %u that went by %s", out->pid, mp_past_name(i));
+	return true;
+}
+
 static bool compare_proc(struct compare *c, struct proc *p, const struct mp_proc *out)
 {
 	const struct mp_books *b = &out->books;
@@ -249,12 +334,23 @@ static bool compare_proc(struct compare *c, struct proc *p, const struct mp_proc
 	for (i = 0; i < NAIVE_PAGES; i++) {
 		if (p->maps[i].id && p->maps[i].anon && !p->maps[i].growth && !p->maps[i].heap)
 			c->now[p->maps[i].caller].mapped += MP_PAGE_SIZE;
-		if (!p->pages[i].there)
+		bool gone = !p->pages[i].there &&
+			    naive_past_kept(c->n, c->n->newest[p - c->n->procs][i]);
+
+		if (!p->pages[i].there && !gone)
 			continue;
 		CHECK(c, rows < out->nr_pages, true, "pages of %u", out->pid);
+		if (gone && !compare_gone(c, p, &out->pages[rows++], i))
+			return false;
+		if (gone)
+			continue;
+		if (c->n->keep && !compare_past(c, p, &out->pages[rows], i))
+			return false;
 		if (!compare_page(c, p, &out->pages[rows++], i))
 			return false;
 	}
+	if (!compare_departed(c, p, out))
+		return false;
 	CHECK(c, out->nr_pages, rows, "pages of %u", out->pid);
 	CHECK(c, out->present_pages, c->present, "pages of %u", out->pid);
 	CHECK(c, b->block, (int64_t)c->sum[BLOCK], "books of %u", out->pid);
@@ -322,6 +418,41 @@ static bool compare_site(struct compare *c, const struct mp_site *s)
 	return compare_touchers(c, s, *now);
 }
 
+/* Whose pages went how, and who gave them back: each sum of the list, and no other. */
+static bool compare_ways(struct compare *c)
+{
+	static uint64_t sums[NAIVE_CALLERS][NAIVE_CALLERS][MP_PAST_NR];
+	uint64_t all = 0, told = 0;
+	size_t i, k;
+
+	memset(sums, 0, sizeof(sums));
+	for (i = 0; i < c->n->nr_past; i++) {
+		const struct past *e = &c->n->past[i];
+
+		if (e->what < MP_PAST_MUNMAP || e->other >= 0)
+			continue;
+		sums[e->owner][e->who][e->what] += MP_PAGE_SIZE;
+		all += MP_PAGE_SIZE;
+	}
+	for (i = 0; i <= c->r->nr_sites; i++) {
+		const struct mp_site *s = i ? &c->r->sites[i - 1] : NULL;
+		size_t nr = s ? s->nr_departed : c->r->nr_departed;
+
+		for (k = 0; k < nr; k++) {
+			const struct mp_departed *d = s ? &s->departed[k] : &c->r->departed[k];
+			uint32_t by = 0, of = s ? naive_caller(s->frame->place->addr) : 0;
+
+			if (d->by)
+				by = naive_caller(c->r->sites[d->by - 1].frame->place->addr);
+			CHECK(c, d->bytes, sums[of][by][d->what], "pages of %u by %u, %s", of, by,
+			      mp_past_name(d->what));
+			told += d->bytes;
+		}
+	}
+	CHECK(c, told, all, "pages that went");
+	return true;
+}
+
 static bool compare_all(struct compare *c)
 {
 	size_t i, procs = 0;
@@ -336,6 +467,11 @@ static bool compare_all(struct compare *c)
 	for (i = 0; i < c->r->nr_sites; i++)
 		if (!compare_site(c, &c->r->sites[i]))
 			return false;
+	if (!compare_ways(c))
+		return false;
+	CHECK(c, c->r->history, c->n->keep > 0, "history");
+	CHECK(c, c->r->loss.history_lost,
+	      c->n->nr_past > c->n->keep ? c->n->nr_past - c->n->keep : 0, "history");
 	CHECK(c, c->r->loss.frees_lost, c->n->lost, "loss");
 	CHECK(c, c->r->loss.frees_unmatched, c->n->unmatched, "loss");
 	CHECK(c, c->r->loss.moved_unseen_pages, c->n->moved, "loss");

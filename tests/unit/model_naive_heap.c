@@ -128,3 +128,14 @@ void naive_on_realloc_done(struct naive *n, struct proc *p, const struct mp_ev_r
 	if (ev->a.addr)
 		begin_block(n, p, &ev->a);
 }
+
+uint64_t naive_some_block(const struct naive *n, uint32_t pid, uint64_t pick)
+{
+	const struct proc *p = &n->procs[pid - 1];
+	uint64_t i;
+
+	for (i = 0; i < BLOCKS; i++)
+		if (p->blocks[(pick + i) % BLOCKS].live)
+			return p->blocks[(pick + i) % BLOCKS].start;
+	return 0;
+}

@@ -32,6 +32,8 @@ struct world {
 	bool alive[NAIVE_PROCS + 1], was[NAIVE_PROCS + 1];
 	uint64_t old[NAIVE_PROCS + 1][8]; /* by thread: what it is reallocating */
 	uint32_t stray_child;
+	/* one process and image, nothing moved: what of an event's many changes is lost first is open */
+	bool narrow;
 	struct mp_model *m;
 	struct naive *n;
 };
@@ -166,7 +168,9 @@ static uint64_t block_or_not(struct world *w, uint32_t pid)
 
 static void do_free(struct world *w, uint32_t pid, uint32_t tid)
 {
-	struct mp_ev_free ev = { .addr = block_or_not(w, pid), .fn = MP_FN_FREE };
+	struct mp_ev_free ev = { .addr = block_or_not(w, pid),
+				 .caller = caller(w),
+				 .fn = draw(w, 2) ? MP_FN_FREE : MP_FN_DELETE };
 
 	put(w, &ev, MP_EV_FREE, sizeof(ev), pid, tid);
 }
@@ -282,6 +286,18 @@ static uint64_t some_entry(struct world *w, uint32_t pid, uint64_t nr)
 	return new_pfns(w, nr) | MP_PAGE_PRESENT | MP_PAGE_ANON;
 }
 
+/* Of the folio that the kernel has made, or has left. */
+static uint64_t some_order(struct world *w)
+{
+	switch (draw(w, 4)) {
+	case 0:
+		return MP_PAGE_HUGE;
+	case 1:
+		return MP_PAGE_ORDERED | draw(w, 5) << MP_PAGE_ORDER_SHIFT;
+	}
+	return 0;
+}
+
 static void do_pages(struct world *w, uint32_t pid, uint32_t tid)
 {
 	static const int sources[] = { MP_SRC_POPULATE, MP_SRC_SEEDED, MP_SRC_RECONCILED,
@@ -311,6 +327,9 @@ static void do_pages(struct world *w, uint32_t pid, uint32_t tid)
 	for (i = 0; e.ev.shares && i < e.ev.nr; i++)
 		if (e.entries[i] & MP_PAGE_ANON && !draw(w, 3))
 			e.entries[i] |= MP_PAGE_SHARED;
+	for (i = 0; e.ev.source == MP_SRC_MOVED && i < (e.ev.contig ? 1 : e.ev.nr); i++)
+		if (e.entries[i] & MP_PAGE_ANON)
+			e.entries[i] |= some_order(w);
 	if (e.ev.source == MP_SRC_MOVED && e.ev.contig && draw(w, 2))
 		e.entries[0] = MP_PAGE_MOVING;
 	put(w, &e, MP_EV_PAGES, sizeof(e), pid, tid);
@@ -319,7 +338,7 @@ static void do_pages(struct world *w, uint32_t pid, uint32_t tid)
 static void do_page_free(struct world *w, uint32_t pid)
 {
 	struct mp_ev_page_free ev = { .pfn = naive_some_pfn(w->n, pid, draw(w, NAIVE_PAGES)),
-				      .order = draw(w, 10) ? 0 : draw(w, 4) };
+				      .order = w->narrow || draw(w, 10) ? 0 : draw(w, 4) };
 
 	if (!ev.pfn || !draw(w, 20))
 		ev.pfn = new_pfns(w, 1) + draw(w, 3); /* of a page nobody knows yet */
@@ -338,7 +357,7 @@ static void do_range(struct world *w, uint32_t pid, uint32_t tid)
 {
 	static const int ops[] = { MP_OP_MUNMAP, MP_OP_MADVISE, MP_OP_MMAP, MP_OP_MMAP,
 				   MP_OP_MREMAP };
-	struct mp_ev_range ev = { .op = ops[draw(w, 5)], .caller = caller(w) };
+	struct mp_ev_range ev = { .op = ops[draw(w, w->narrow ? 4 : 5)], .caller = caller(w) };
 	uint64_t moved;
 
 	ev.enter_ns = draw(w, 2) ? w->ns : w->past[draw(w, LAG)];
@@ -347,7 +366,8 @@ static void do_range(struct world *w, uint32_t pid, uint32_t tid)
 	if (ev.op == MP_OP_MADVISE)
 		ev.prot = draw(w, 4) ? MADV_DONTNEED : MADV_FREE;
 	if (ev.op == MP_OP_MMAP) {
-		ev.flags = MAP_PRIVATE | MAP_ANONYMOUS | (draw(w, 8) ? 0 : MAP_STACK);
+		ev.flags = MAP_PRIVATE | MAP_ANONYMOUS | (draw(w, 8) ? 0 : MAP_STACK) |
+			   (draw(w, 2) ? MAP_FIXED : 0);
 		ev.prot = PROT_READ | PROT_WRITE;
 		ev.ret = ev.addr;
 	}
@@ -371,9 +391,12 @@ static void do_life(struct world *w, uint32_t pid, uint32_t tid)
 	struct mp_ev_fork fork = { .child = 1 + draw(w, NAIVE_PROCS), .followed = 1 };
 	struct mp_ev_exec exec = { .comm = "next" };
 	struct mp_ev_exit exit = { .valid = 0 };
+	uint64_t nr;
 
-	switch (draw(w, 8)) {
+	switch (w->narrow ? 2 : draw(w, 8)) {
 	case 0:
+		for (nr = draw(w, 6); nr--;) /* the old image goes before the word of the new one */
+			do_page_free(w, pid);
 		put(w, &exec, MP_EV_EXEC, sizeof(exec), pid, tid);
 		memset(w->old[pid], 0, sizeof(w->old[pid]));
 		map_code(w, pid);
@@ -456,13 +479,18 @@ static void run_world(uint64_t number, uint64_t seed, uint64_t events, uint64_t 
 	struct mp_ev_host host = { .h = { .type = MP_EV_HOST, .size = sizeof(host) },
 				   .zero_pfn = NAIVE_ZERO_PFN };
 	struct mp_ev_proc proc = { .comm = "random", .launched = number & 1 };
+	/* half the worlds keep what was, half of those not all of it */
+	static const size_t keeps[] = { 0, 1 << 20, 0, 700 };
 	uint64_t i;
 
 	w.pfn = 4096;
 	for (i = 0; i < LAG; i++)
 		w.past[i] = w.ns;
 	w.m = mp_model__new();
-	w.n = naive_new();
+	w.narrow = keeps[number % 4] && keeps[number % 4] < events;
+	w.n = naive_new(keeps[number % 4]);
+	if (keeps[number % 4])
+		assert_int_equal(mp_model__keep_history(w.m, keeps[number % 4]), 0);
 	w.alive[1] = w.was[1] = true;
 	assert_int_equal(mp_model__apply(w.m, &host.h), 0);
 	put(&w, &proc, MP_EV_PROC, sizeof(proc), 1, 0);

@@ -82,6 +82,8 @@ static int confirm(struct reading *r, uint64_t vpn, struct mp_page_rec *old,
 
 	if (ordered && old->pfn == now->pfn && old->order != now->order) {
 		old->order = now->order; /* its folio was split */
+		if (r->m->history)
+			mp_history__split(r->m->history, &r->p->pages, vpn, old);
 		r->m->loss.moved_unseen_pages += r->ev->source == MP_SRC_CHECK;
 	}
 	mp_sharing_learn(r->p, old, entry, r->ev);
@@ -245,6 +247,7 @@ int mp_on_pages(struct mp_model *m, struct mp_process *p, const struct mp_ev_pag
 
 	if (!ev->nr || end > MP_ADDR_END >> MP_PAGE_SHIFT)
 		return 0;
+	mp_cause_pages(m, ev);
 	r.late = ev->source != MP_SRC_FAULT && ev->source != MP_SRC_MOVED && ev->begin_ns;
 	r.strays = r.late && any_stray(m, ev->begin_ns);
 	changed = r.late && mp_changed_since(p, ev->addr, end << MP_PAGE_SHIFT, ev->begin_ns);

@@ -227,6 +227,23 @@ int mp_site_of_caller(struct mp_model *m, struct mp_process *p, uint32_t stack, 
 	return mp_site_at(m, p, caller, MP_PLACE_RETURN, site);
 }
 
+int mp_site_inside(struct mp_model *m, struct mp_process *p, uint32_t stack, uint64_t caller,
+		   uint32_t *site)
+{
+	uint64_t resolved = stack ? kept(m, p, stack) : 0;
+	struct mp_place_cached *c;
+	uint32_t node;
+
+	*site = 0;
+	if (!stack || !caller || (!resolved && resolve(m, p, stack, &resolved)))
+		return stack && caller ? -ENOMEM : 0;
+	c = place_at(m, p, caller, MP_PLACE_RETURN);
+	if (!c)
+		return -ENOMEM;
+	node = resolved ? frame_from(&m->sites, NODE_OF(resolved), c->place) : 0;
+	return node ? mp_sites__of(&m->sites, node, site) : 0;
+}
+
 int mp_site_of_syscall(struct mp_model *m, struct mp_process *p, const struct mp_ev_fault *ev,
 		       uint32_t *site)
 {

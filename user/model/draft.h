@@ -37,6 +37,10 @@ int mp_sites_fill(struct mp_draft *d);
 /* What is known of them once all pages were seen. */
 void mp_sites_finish(struct mp_draft *d);
 
+/* report_history.c: the past of the pages of @p, and whose pages went how. 0 or -ENOMEM. */
+int mp_history_fill(struct mp_draft *d, const struct mp_process *p, struct mp_proc *out);
+int mp_history_sites(struct mp_draft *d);
+
 /*
  * books.c: walks the pages of @p with its blocks, VMAs and mappings, in address order, and fills in
  * the books, rows and counts of @out and the sites' numbers of this instant. 0 or -ENOMEM.

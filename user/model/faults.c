@@ -318,6 +318,7 @@ int mp_on_fault(struct mp_model *m, struct mp_process *p, const struct mp_ev_fau
 	if (mp_fault_look(m, p, ev, vma, &look) ||
 	    mp_tally__count(&p->tally, ev->addr >> MP_PAGE_SHIFT, look.kind))
 		return -ENOMEM;
+	mp_cause_fault(m, ev, look.owner);
 	count(m, look.owner, ev, look.kind);
 	check_chain(m, ev);
 	if (look.kind == MP_KIND_FILE || look.kind == MP_KIND_SHMEM)

@@ -3,6 +3,7 @@
 #ifndef MP_MODEL_INSIDE_H
 #define MP_MODEL_INSIDE_H
 
+#include "model/history.h"
 #include "model/process.h"
 #include "model/stacks.h"
 #include "model/strings.h"
@@ -35,6 +36,7 @@ struct mp_model {
 	struct mp_strings strings;
 	struct mp_sites sites;
 	struct mp_ledger ledger;
+	struct mp_history *history; /* NULL: none is kept */
 
 	struct mp_process **procs; /* in order of appearance; none ever leaves */
 	size_t nr_procs, cap_procs;
@@ -96,6 +98,9 @@ int mp_site_of_caller(struct mp_model *m, struct mp_process *p, uint32_t stack, 
 /* For soon.c: what stacks are kept by; and the site of one if it is kept, else 0. */
 uint64_t mp_stack_key(const struct mp_process *p, uint32_t id);
 uint32_t mp_site_kept(const struct mp_model *m, const struct mp_process *p, uint32_t id);
+/* The same if @stack is inside of such a call, else 0. Nothing is counted. */
+int mp_site_inside(struct mp_model *m, struct mp_process *p, uint32_t stack, uint64_t caller,
+		   uint32_t *site);
 /* The site of the system call that touched memory, called from the stack of @ev. */
 int mp_site_of_syscall(struct mp_model *m, struct mp_process *p, const struct mp_ev_fault *ev,
 		       uint32_t *site);
@@ -198,6 +203,8 @@ void mp_on_witness_pages(struct mp_model *m, struct mp_process *p, const struct 
 
 /* syscalls.c */
 int mp_on_range(struct mp_model *m, struct mp_process *p, const struct mp_ev_range *ev);
+/* What the call took the pages of, or MADV_FREE left to the kernel; empty where nothing. */
+void mp_range_taken(const struct mp_ev_range *ev, struct mp_span taken[2]);
 /* Repeats on the VMAs what system calls did after @since_ns. */
 int mp_replay_vmas(struct mp_model *m, struct mp_process *p, uint64_t since_ns);
 /* Did a system call change what [start, end) maps after @since_ns? */

@@ -109,6 +109,7 @@ int mp_on_fork(struct mp_model *m, struct mp_process *p, const struct mp_ev_fork
 		}
 		child = mp_process_new(m, ev->child);
 	}
+	mp_cause_fork(m);
 	return child ? clone(m, child, p) : -ENOMEM;
 }
 
@@ -122,6 +123,7 @@ int mp_on_exec(struct mp_model *m, struct mp_process *p, const struct mp_ev_exec
 	if (mp_heap_uncount(m, p))
 		return -ENOMEM;
 	mp_blocks__fini(&p->blocks);
+	mp_cause_exec(m, p);
 	mp_pages__clear(&p->pages);
 	mp_ranges__clear(&p->ranges);
 	mp_tally__fini(&p->tally);

@@ -39,12 +39,25 @@ void mp_model__free(struct mp_model *m)
 	mp_map__fini(&m->by_tgid);
 	mp_map__fini(&m->parents);
 	mp_ledger__fini(&m->ledger);
+	if (m->history)
+		mp_history__fini(m->history);
+	mp_mem_free(&m->mem, m->history);
 	mp_sites__fini(&m->sites);
 	mp_strings__fini(&m->strings);
 	mp_stacks__fini(&m->stacks);
 	mp_map__fini(&m->resolved);
 	mp_mem_free(&m->mem, m->place_cache);
 	free(m);
+}
+
+int mp_model__keep_history(struct mp_model *m, size_t max)
+{
+	m->history = mp_mem_zalloc(&m->mem, sizeof(*m->history));
+	if (!m->history)
+		return -ENOMEM;
+	mp_history__init(m->history, &m->mem, max);
+	m->ledger.history = m->history;
+	return 0;
 }
 
 void mp_model__limit(struct mp_model *m, size_t bytes)
@@ -194,6 +207,7 @@ static bool known_type(unsigned int type)
 int mp_model__apply(struct mp_model *m, const struct mp_ev *ev)
 {
 	struct mp_process *p;
+	int err;
 
 	if (!m->begun) {
 		m->first_ns = ev->ts_ns;
@@ -204,6 +218,7 @@ int mp_model__apply(struct mp_model *m, const struct mp_ev *ev)
 		m->last_ns = ev->ts_ns;
 	if (ev->type == MP_EV_STACK)
 		return mp_on_stack(m, (const struct mp_ev_stack *)ev);
+	mp_cause_begin(m, ev);
 	if (!known_type(ev->type) || apply_global(m, ev))
 		return 0;
 	p = mp_process_of(m, ev->tgid);
@@ -211,5 +226,7 @@ int mp_model__apply(struct mp_model *m, const struct mp_ev *ev)
 		return -ENOMEM;
 	if (p->exited && !holds_after_exit(ev))
 		return 0;
-	return apply_to(m, p, ev) ? -ENOMEM : mp_note_moment(m, p, ev);
+	err = apply_to(m, p, ev);
+	mp_cause_end(m, p, ev);
+	return err ? err : mp_note_moment(m, p, ev);
 }

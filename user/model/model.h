@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <stddef.h>
 
+#include "model/past.h"
+
 #include "../bpf/event.h"
 
 struct mp_model;
@@ -43,6 +45,12 @@ void mp_model__limit(struct mp_model *m, size_t bytes);
 uint64_t mp_model__pages(const struct mp_model *m);
 /* A report from here on is of the peak, of every process that has not ended. */
 void mp_model__at_peak(struct mp_model *m);
+/*
+ * Keeps the past of pages: the last @max things (not 0) that happened to any. Before the first event. 0 or
+ * -ENOMEM.
+ */
+#define MP_HISTORY_MAX (1U << 20) /* 48 MiB, and up to 32 MiB to find them */
+int mp_model__keep_history(struct mp_model *m, size_t max);
 
 /* For the bench: live blocks now and the heap bytes the block store uses for them. */
 uint64_t mp_model__live_blocks(const struct mp_model *m);
@@ -174,6 +182,8 @@ struct mp_site {
 	uint64_t nodes[MP_NODES];
 	uint64_t tiers[MP_TIER_NR];
 	struct mp_give_back given_back;
+	const struct mp_departed *departed; /* of its pages, most first; with history only */
+	size_t nr_departed;
 	struct mp_toucher touchers[MP_TOUCHERS]; /* by pages, then id; unused: site 0 pages 0 */
 };
 
@@ -217,6 +227,9 @@ struct mp_page {
 	uint8_t zone, order, kind, by, state, source;
 	bool node_known;
 	bool major; /* the fault that brought it had to read from a device */
+	bool past_cut; /* there was more, which is lost */
+	uint32_t nr_past;
+	const struct mp_past *past; /* oldest first; with history only */
 };
 
 struct mp_block {
@@ -346,6 +359,7 @@ struct mp_proc {
 	struct mp_limit limit;
 	struct mp_give_back given_back;
 	struct mp_waits waits; /* of all its faults, whoever owns the memory */
+	const uint64_t *departed; /* bytes of pages, by how they went; NULL: no history is kept */
 	struct mp_xray_facts xray;
 	struct mp_refusal *refusals; /* by when the first of each was */
 	size_t nr_refusals;
@@ -371,6 +385,7 @@ struct mp_loss {
 	/* faults that mapped another page than they were given; MP_UNKNOWN: none was checked */
 	int64_t chain_mismatches;
 	uint64_t dropped[MP_DROP_MAX];
+	uint64_t history_lost; /* things that happened to pages, for which there was no room */
 	/* events by why their stack ends; MP_STACK_GOES_ON: no stack was told, only a caller */
 	uint64_t stack_ends[MP_STACK_END_MAX];
 };
@@ -411,9 +426,14 @@ struct mp_report {
 	struct mp_mismatch *mismatches; /* the first of loss.module_mismatch_pages */
 	size_t nr_mismatches;
 	struct mp_cost cost;
+	bool history; /* the past of pages was kept */
+	const struct mp_departed
+		*departed; /* of pages whose owner is not known, as mp_site.departed */
+	size_t nr_departed;
 	uint64_t first_ns, last_ns; /* times of the first and last event */
 };
 
+/* With history, PAGES are those too that are gone. */
 enum mp_report_flag { MP_REPORT_PAGES = 1, MP_REPORT_BLOCKS = 2 };
 
 /*

@@ -38,6 +38,39 @@ const char *mp_state_name(int state)
 	return NAME(names, state);
 }
 
+const char *mp_past_name(int what)
+{
+	static const char *const names[MP_PAST_NR] = {
+		[MP_PAST_FAULT] = "fault",
+		[MP_PAST_POPULATE] = "populate",
+		[MP_PAST_SEEDED] = "seeded",
+		[MP_PAST_RECONCILED] = "reconciled",
+		[MP_PAST_TOOL] = "tool",
+		[MP_PAST_FORK] = "fork",
+		[MP_PAST_MREMAP_IN] = "mremap_in",
+		[MP_PAST_COLLAPSE] = "collapse",
+		[MP_PAST_MIGRATE] = "migrate",
+		[MP_PAST_SPLIT] = "split",
+		[MP_PAST_SWAP_OUT] = "swap_out",
+		[MP_PAST_MADV_FREE] = "madv_free",
+		[MP_PAST_MUNMAP] = "munmap",
+		[MP_PAST_CHUNK] = "chunk",
+		[MP_PAST_BRK] = "brk",
+		[MP_PAST_TRIM] = "trim",
+		[MP_PAST_MADV_DONTNEED] = "madv_dontneed",
+		[MP_PAST_RECLAIM] = "reclaim",
+		[MP_PAST_MREMAP] = "mremap",
+		[MP_PAST_MMAP] = "mmap",
+		[MP_PAST_EXEC] = "exec",
+		[MP_PAST_EXIT] = "exit",
+		[MP_PAST_OOM] = "oom_kill",
+		[MP_PAST_UNSEEN] = "unseen",
+		[MP_PAST_UNKNOWN] = "unknown",
+	};
+
+	return NAME(names, what);
+}
+
 const char *mp_tier_name(int tier)
 {
 	static const char *const names[MP_TIER_NR] = {

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "model/history.h"
+
 #define REGION 64 /* pages */
 /* Readings of a page table are older than their event by less than this. */
 #define MEMORY_NS 10000000000ULL
@@ -144,6 +146,8 @@ static int put(struct mp_pages *ps, uint64_t vpn, const struct mp_page_rec *rec,
 	if (indexed(ps, rec) && mp_pfns__add(&ps->ledger->pfns, rec->pfn, ref_of(ps, vpn)))
 		return -ENOMEM;
 	old = held(r, vpn);
+	if (ps->ledger->history)
+		mp_history__put(ps->ledger->history, ps, vpn, old, rec, !others);
 	if (old && others) {
 		unindex(ps, vpn, old);
 	} else if (old) {
@@ -199,6 +203,8 @@ static void bury(struct mp_pages *ps, struct region *r, uint64_t vpn, uint64_t n
 {
 	ps->ledger->mapped -= counts(ps, &r->rec[vpn % REGION]);
 	ps->nr_rss -= mapped(&r->rec[vpn % REGION]);
+	if (ps->ledger->history)
+		mp_history__gone(ps->ledger->history, ps, vpn, &r->rec[vpn % REGION]);
 	r->rec[vpn % REGION] = (struct mp_page_rec){ .state = MP_STATE_GONE, .t_ns = now_ns };
 	r->live &= ~(1ULL << vpn % REGION);
 	if (now_ns > r->newest_ns)
@@ -338,7 +344,7 @@ uint64_t mp_pages__drop_unchanged(struct mp_pages *ps, uint64_t vpn, uint64_t nr
 }
 
 static uint64_t going(const struct region *r, uint64_t base, uint64_t vpn, uint64_t end,
-		      uint64_t since_ns)
+		      uint64_t since_ns, bool recent)
 {
 	uint64_t set = 0, i;
 
@@ -347,15 +353,15 @@ static uint64_t going(const struct region *r, uint64_t base, uint64_t vpn, uint6
 
 		if (base + i < vpn || base + i >= end)
 			continue;
-		if (live ? mapped(&r->rec[i]) && r->rec[i].t_ns < since_ns
-			 : r->rec[i].t_ns >= since_ns)
+		if (live && !recent ? mapped(&r->rec[i]) && r->rec[i].t_ns < since_ns
+				    : r->rec[i].t_ns >= since_ns)
 			set |= 1ULL << i;
 	}
 	return set;
 }
 
 int mp_pages__going(const struct mp_pages *ps, uint64_t vpn, uint64_t nr, uint64_t since_ns,
-		    int (*fn)(void *ctx, uint64_t vpn, uint64_t set), void *ctx)
+		    bool recent, int (*fn)(void *ctx, uint64_t vpn, uint64_t set), void *ctx)
 {
 	size_t i, nr_keys;
 	uint64_t *keys;
@@ -368,8 +374,8 @@ int mp_pages__going(const struct mp_pages *ps, uint64_t vpn, uint64_t nr, uint64
 		return -ENOMEM;
 	for (i = 0; i < nr_keys && !err; i++) {
 		uint64_t base = keys[i] * REGION;
-		uint64_t set =
-			going(mp_map__get(&ps->regions, keys[i]), base, vpn, vpn + nr, since_ns);
+		uint64_t set = going(mp_map__get(&ps->regions, keys[i]), base, vpn, vpn + nr,
+				     since_ns, recent);
 
 		if (set)
 			err = fn(ctx, base, set);
@@ -507,6 +513,11 @@ static void close_one(struct mp_pages *ps, struct mp_page_rec *rec, uint64_t vpn
 	unindex(ps, vpn, rec);
 }
 
+static void forget_one(struct mp_pages *ps, struct mp_page_rec *rec, uint64_t vpn)
+{
+	mp_history__gone(ps->ledger->history, ps, vpn, rec);
+}
+
 void mp_pages__close(struct mp_pages *ps)
 {
 	for_each(ps, close_one);
@@ -517,6 +528,8 @@ void mp_pages__clear(struct mp_pages *ps)
 {
 	struct mp_map empty = { .mem = ps->regions.mem };
 
+	if (ps->ledger->history)
+		for_each(ps, forget_one);
 	if (!ps->closed)
 		for_each(ps, close_one);
 	mp_pages__fini(ps);

@@ -39,6 +39,7 @@ struct mp_page_rec {
 #define MP_MOVED_UNIT_NS (1U << 20)
 _Static_assert(sizeof(struct mp_page_rec) == 48, "bytes a page");
 
+struct mp_history;
 struct mp_ledger;
 
 /* The pages of one address space. */
@@ -58,10 +59,11 @@ struct mp_pages {
 struct mp_ledger {
 	struct mp_mem *mem;
 	struct mp_pfns pfns;
-	struct mp_pages **spaces; /* by mp_ref.space */
-	uint64_t zero_pfn;        /* the 4 KiB zero page; 0: not known */
-	uint64_t now_ns;          /* of the event under way */
-	uint64_t mapped;          /* pages of all spaces that stand */
+	struct mp_pages **spaces;   /* by mp_ref.space */
+	struct mp_history *history; /* is told what becomes of pages; NULL: none is kept */
+	uint64_t zero_pfn;          /* the 4 KiB zero page; 0: not known */
+	uint64_t now_ns;            /* of the event under way */
+	uint64_t mapped;            /* pages of all spaces that stand */
 	size_t nr, cap;
 };
 
@@ -86,11 +88,12 @@ int mp_pages__shift(struct mp_pages *ps, uint64_t vpn, const struct mp_page_rec 
 void mp_pages__drop(struct mp_pages *ps, uint64_t vpn, uint64_t now_ns);
 /*
  * The mapped pages of [vpn, vpn + nr) that a call entered at @since_ns takes, before they are dropped:
- * those that came earlier, and those that have gone since. @fn gets them as sets of 64 from a page number
- * that is a multiple of that; non-zero stops. 0, -ENOMEM or what @fn gave.
+ * those that came earlier, and those that have gone since; @recent: those that have come or gone since.
+ * @fn gets them as sets of 64 from a page number that is a multiple of that; non-zero stops. 0, -ENOMEM
+ * or what @fn gave.
  */
 int mp_pages__going(const struct mp_pages *ps, uint64_t vpn, uint64_t nr, uint64_t since_ns,
-		    int (*fn)(void *ctx, uint64_t vpn, uint64_t set), void *ctx);
+		    bool recent, int (*fn)(void *ctx, uint64_t vpn, uint64_t set), void *ctx);
 /* Drops what came before @before_ns in [vpn, vpn + nr). */
 void mp_pages__drop_older(struct mp_pages *ps, uint64_t vpn, uint64_t nr, uint64_t before_ns,
 			  uint64_t now_ns);

@@ -112,6 +112,8 @@ struct mp_process {
 	struct mp_give_back given_back;
 	struct mp_waits waits;
 	struct mp_timeline timeline;
+	uint64_t departed[MP_PAST_NR]; /* pages, by how they went; with history only */
+	uint64_t acted_ns;             /* when it did anything last; with history only */
 
 	struct mp_glibc_rec glibc;
 	struct mp_limit limit; /* path interned */

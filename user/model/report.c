@@ -239,7 +239,9 @@ static int fill_proc(struct mp_draft *d, struct mp_process *p)
 	    mp_refusals_fill(d, out, p) || mp_timeline_fill(d, out, p))
 		return -ENOMEM;
 	mp_seed_fill(d, out, p);
-	return mp_books_sweep(d, p, out);
+	if (mp_books_sweep(d, p, out))
+		return -ENOMEM;
+	return mp_history_fill(d, p, out);
 }
 
 /* ---- the whole -------------------------------------------------------------------------------- */
@@ -351,7 +353,7 @@ static int fill(struct mp_draft *d)
 		if (fill_proc(d, m->procs[i]))
 			return -ENOMEM;
 	mp_sites_finish(d);
-	return 0;
+	return mp_history_sites(d);
 }
 
 struct mp_report *mp_model__report(struct mp_model *m, unsigned int flags)

@@ -77,6 +77,39 @@ static bool zaps(uint32_t advice)
 	       advice == MADV_GUARD_INSTALL;
 }
 
+void mp_range_taken(const struct mp_ev_range *ev, struct mp_span taken[2])
+{
+	struct mp_span from = span_of(ev->old, ev->old_len), to = span_of(ev->ret, ev->len);
+	bool holes = ev->op == MP_OP_MADVISE && ev->ret == -ENOMEM;
+
+	taken[0] = taken[1] = (struct mp_span){ 0, 0 };
+	if (failed(ev) && !holes)
+		return;
+	switch (ev->op) {
+	case MP_OP_BRK:
+		taken[0] = brk_span(ev->ret, ev->old);
+		return;
+	case MP_OP_MMAP:
+		taken[0] = to;
+		return;
+	case MP_OP_MUNMAP:
+		taken[0] = span_of(ev->addr, ev->len);
+		return;
+	case MP_OP_MADVISE:
+		if (zaps(ev->prot) || ev->prot == MADV_FREE)
+			taken[0] = span_of(ev->addr, ev->len);
+		return;
+	case MP_OP_MREMAP:
+		taken[0] = from;
+		if (from.start != to.start)
+			taken[1] = to;
+		else if (to.end < from.end)
+			taken[0] = (struct mp_span){ to.end, from.end };
+		else
+			taken[0] = taken[1];
+	}
+}
+
 /* ---- VMAs; done again after a reading of /proc that is older ---------------------------------- */
 
 static int brk_vma(struct mp_model *m, struct mp_process *p, const struct mp_ev_range *ev)
@@ -250,7 +283,7 @@ static int given_back(struct mp_model *m, struct mp_process *p, struct mp_span s
 	if (s.start >= s.end || !mp_ranges__is_heap(&p->ranges, s.start))
 		return 0;
 	if (mp_pages__going(&p->pages, s.start >> MP_PAGE_SHIFT, (s.end - s.start) >> MP_PAGE_SHIFT,
-			    ev->enter_ns, give_back, &g))
+			    ev->enter_ns, false, give_back, &g))
 		return -ENOMEM;
 	if (!g.pages)
 		return 0;
@@ -447,6 +480,8 @@ int mp_on_range(struct mp_model *m, struct mp_process *p, const struct mp_ev_ran
 {
 	int err = 0;
 
+	if (mp_cause_range(m, p, ev))
+		return -ENOMEM;
 	if (ev->op == MP_OP_MADVISE && zaps(ev->prot) && (!failed(ev) || ev->ret == -ENOMEM)) {
 		/* ENOMEM: there were holes; what is mapped was zapped all the same */
 		if (given_back(m, p, span_of(ev->addr, ev->len), ev))
