@@ -30,6 +30,7 @@ struct mp_options {
 	bool follow, strict, no_alloc_probes;
 	bool freeze; /* xray */
 	bool no_xray;
+	bool history;
 	int quiet, verbose;
 	uint32_t ring_bytes;
 	int level; /* record: of compression */

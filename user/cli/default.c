@@ -40,11 +40,11 @@ int mp_cmd_default(struct mp_options *o)
 	static const struct mp_run_ops ops = { .sink = apply,
 					       .snapshot = snapshot,
 					       .finish = finish };
-	struct tracing t = { .o = o, .m = mp_model__new() };
 	struct mp_err err = { .exit = 0 };
+	struct tracing t = { .o = o, .m = mp_new_model(o, &err) };
 	int status = -1, rc;
 
-	rc = t.m ? mp_check_out(o, &err) : mp_fail(&err, MP_EXIT_FAILED, ENOMEM, "no memory");
+	rc = t.m ? mp_check_out(o, &err) : -ENOMEM;
 	if (!rc)
 		rc = mp_run(o, &ops, &t, &status, &err);
 	mp_model__free(t.m);

@@ -42,6 +42,7 @@ enum {
 	OPT_CGROUP,
 	OPT_AT,
 	OPT_COMPRESS,
+	OPT_HISTORY,
 };
 
 static const struct argp_option target_options[] = {
@@ -87,6 +88,9 @@ static const struct argp_option view_options[] = {
 	{ "bytes", OPT_BYTES, NULL, 0, "plain numbers, no units", 2 },
 	{ "pages", OPT_PAGES, NULL, 0, "json: one row a page; xray: a map of the pages", 2 },
 	{ "blocks", OPT_BLOCKS, NULL, 0, "json: one row a block", 2 },
+	{ "history", OPT_HISTORY, NULL, 0,
+	  "keep what became of pages: whose went, how and by whom; --pages: those that are gone too",
+	  2 },
 	{ "fail-if", OPT_FAIL_IF, "CONDITION", 0,
 	  "exit with 1 if it holds, e.g. 'site_coverage<0.9'; can be repeated", 2 },
 	{ "fail-over", OPT_FAIL_OVER, "N[K|M|G|%]", 0,
@@ -309,6 +313,9 @@ static error_t parse_view(int key, char *arg, struct argp_state *st, struct mp_o
 		return 0;
 	case OPT_PAGES:
 		o->view_opts.pages = true;
+		return 0;
+	case OPT_HISTORY:
+		o->history = true;
 		return 0;
 	case OPT_BLOCKS:
 		o->view_opts.blocks = true;

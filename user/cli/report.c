@@ -38,9 +38,8 @@ static void soon(void *ctx, const struct mp_ev *ev, int near)
 
 static int read_events(const struct mp_options *o, struct replay *r, struct mp_err *err)
 {
-	r->m = mp_model__new();
-	return r->m ? mp_read_trace(o, apply, soon, r, err)
-		    : mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory");
+	r->m = mp_new_model(o, err);
+	return r->m ? mp_read_trace(o, apply, soon, r, err) : -ENOMEM;
 }
 
 /* Without a page there is no peak, and all of it is shown. */

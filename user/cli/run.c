@@ -376,6 +376,19 @@ static void say_trouble(const struct mp_options *o, struct mp_symbols *sym)
 		fprintf(stderr, "mallocpath: %s\n", err.text);
 }
 
+struct mp_model *mp_new_model(const struct mp_options *o, struct mp_err *err)
+{
+	struct mp_model *m = mp_model__new();
+
+	if (m && o->history && mp_model__keep_history(m, MP_HISTORY_MAX)) {
+		mp_model__free(m);
+		m = NULL;
+	}
+	if (!m)
+		mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory");
+	return m;
+}
+
 int mp_print_report(struct mp_options *o, struct mp_model *m, struct mp_loss *loss,
 		    struct mp_err *err)
 {

@@ -51,6 +51,9 @@ int mp_close_out(FILE *f, const char *path, int rc, struct mp_err *err);
 /* With what --debug-dir adds. NULL, with no names: there is no memory. */
 struct mp_symbols *mp_open_symbols(const struct mp_options *o);
 
+/* A model for what @o asks. NULL with @err. */
+struct mp_model *mp_new_model(const struct mp_options *o, struct mp_err *err);
+
 /* Prints @m as @o->view to -o or standard output. */
 int mp_print_report(struct mp_options *o, struct mp_model *m, struct mp_loss *loss,
 		    struct mp_err *err);

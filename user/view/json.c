@@ -146,7 +146,7 @@ static void page(struct mp_json *j, const struct mp_page *p)
 	mp_json_signed(j, "node", p->node_known ? p->node : MP_UNKNOWN);
 	mp_json_signed(j, "zone", p->node_known ? p->zone : MP_UNKNOWN);
 	mp_json_word(j, "state", mp_state_name(p->state));
-	mp_json_word(j, "source", mp_source_name(p->source));
+	mp_json_word(j, "source", p->source ? mp_source_name(p->source) : NULL);
 	if (p->blocks)
 		mp_json_address(j, "block", p->block);
 	else
@@ -159,6 +159,7 @@ static void page(struct mp_json *j, const struct mp_page *p)
 	mp_json_signed(j, "alloc_ns", p->alloc_ns);
 	mp_json_signed(j, "page_ns", p->page_ns);
 	mp_json_signed(j, "gfp", p->alloc_ns == MP_UNKNOWN ? MP_UNKNOWN : p->gfp);
+	mp_json_past(j, p);
 	mp_json_close(j, "}");
 }
 
@@ -274,6 +275,7 @@ static void process(struct mp_json *j, const struct mp_view_opts *opts, const st
 	mp_json_waits(j, &p->waits);
 	mp_json_close(j, "}");
 	mp_json_refusals(j, p);
+	mp_json_ways(j, p->departed);
 	glibc(j, &p->glibc);
 	xray(j, &p->xray);
 	mp_json_open(j, "vmas", "[");
@@ -438,10 +440,11 @@ static void site(struct mp_json *j, struct mp_symbols *sym, const struct mp_view
 	fault_times(j, s);
 	site_pages(j, s);
 	mp_json_given_back(j, &s->given_back);
+	mp_json_departed(j, s->departed, s->nr_departed);
 	mp_json_close(j, "}");
 }
 
-static void loss(struct mp_json *j, const struct mp_loss *l)
+static void loss(struct mp_json *j, const struct mp_loss *l, bool history)
 {
 	static const char *const reasons[] = {
 		[MP_DROP_RING] = "ring",
@@ -470,6 +473,8 @@ static void loss(struct mp_json *j, const struct mp_loss *l)
 	mp_json_number(j, "moved_unseen_pages", l->moved_unseen_pages);
 	mp_json_signed(j, "module_mismatch_pages", l->module_mismatch_pages);
 	mp_json_signed(j, "chain_mismatches", l->chain_mismatches);
+	if (history)
+		mp_json_number(j, "history_lost", l->history_lost);
 	mp_json_open(j, "dropped", "{");
 	for (i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
 		mp_json_number(j, reasons[i], l->dropped[i]);
@@ -568,7 +573,9 @@ static void report(struct mp_json *j, struct mp_symbols *sym, const struct mp_vi
 	mp_json_close(j, "]");
 	mp_json_line(j);
 	tiers(j, r);
-	loss(j, &r->loss);
+	if (r->history)
+		mp_json_departed(j, r->departed, r->nr_departed);
+	loss(j, &r->loss, r->history);
 	checks(j, r);
 	module_mismatches(j, r);
 	cost(j, &r->cost);

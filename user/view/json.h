@@ -53,6 +53,12 @@ struct mp_limit;
 struct mp_give_back;
 struct mp_heap_facts;
 struct mp_waits;
+struct mp_page;
+struct mp_departed;
+/* json_past.c: members of a page; "departed" of a site, or of none; "departed" of a process. */
+void mp_json_past(struct mp_json *j, const struct mp_page *p);
+void mp_json_departed(struct mp_json *j, const struct mp_departed *d, size_t nr);
+void mp_json_ways(struct mp_json *j, const uint64_t *bytes);
 /* json_retention.c: the member "cgroup" of a process; "given_back", of a process or a site. */
 void mp_json_limit(struct mp_json *j, const struct mp_limit *l);
 void mp_json_given_back(struct mp_json *j, const struct mp_give_back *g);

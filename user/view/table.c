@@ -292,6 +292,7 @@ int mp_view_table(const struct mp_report *r, struct mp_symbols *sym,
 	mp_text_tiers(r, opts, out);
 	mp_text_given_back(r, sym, opts, out);
 	mp_text_waits(r, sym, opts, out);
+	mp_text_past(r, sym, opts, out);
 	mp_text_audit(r, opts, out);
 	mp_text_loss(&r->loss, opts, out);
 	mp_text_cost(&r->cost, opts, out);

@@ -191,6 +191,7 @@ void mp_text_loss(const struct mp_loss *loss, const struct mp_view_opts *opts, F
 		{ loss->dropped[MP_DROP_SYSCALL], "memory system calls whose end was not seen" },
 		{ loss->dropped[MP_DROP_NO_ENTRY],
 		  "returns without entry: calls under way at attach" },
+		{ loss->history_lost, "things that happened to pages: no room to keep them" },
 		{ loss->module_mismatch_pages > 0 ? loss->module_mismatch_pages : 0,
 		  "pages on which the kernel module disagrees" },
 		{ loss->chain_mismatches > 0 ? loss->chain_mismatches : 0,

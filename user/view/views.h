@@ -50,6 +50,9 @@ size_t mp_waits_say(char *buf, size_t room, const struct mp_waits *w, bool bytes
 /* The same of all processes, and whose faults those were; nothing if they waited for nothing. */
 void mp_text_waits(const struct mp_report *r, struct mp_symbols *sym,
 		   const struct mp_view_opts *opts, FILE *out);
+/* past.c: whose pages went, how and by whom; nothing without history. */
+void mp_text_past(const struct mp_report *r, struct mp_symbols *sym,
+		  const struct mp_view_opts *opts, FILE *out);
 /* pins.c: whose few blocks keep much memory; nothing if the heap was not walked, or none does. */
 void mp_text_pins(const struct mp_table_row *rows, size_t nr, const struct mp_report *r,
 		  struct mp_symbols *sym, const struct mp_view_opts *opts, FILE *out);
