@@ -28,6 +28,9 @@ MALLOC, CALLOC, REALLOC_FN, FREE_FN = 1, 2, 3, 11
 WRITE, WALKED, IS_PRESENT, IS_ANON, IS_ZERO = 1, 1 << 5, 1 << 6, 1 << 7, 1 << 8
 IN_ALLOC, TIMED, FROM_ALLOC, KIND_KNOWN = 1 << 10, 1 << 11, 1 << 12, 1 << 13
 BRK, MMAP, MUNMAP, MREMAP, MADVISE = 1, 2, 3, 4, 5
+DONTNEED, MADV_FREE = 4, 8
+PROT, SWAPIN = 1 << 1, 1 << 15
+SWAP, MOVED = 1 << 60, 8
 GOES_ON, WHOLE, NO_RULE = 0, 1, 7
 EXACT = 1 << 63
 KERNEL = 1 << 3
@@ -123,9 +126,10 @@ class Trace:
         self.event(PAGES, struct.pack("=QQIBBBBQ", addr, self.now, nr if contig else len(entries), source,
                                       int(contig), order, 0, caller) + struct.pack("=%dQ" % len(entries), *entries))
 
-    def range(self, op, addr, length, ret, caller, in_fn=0, old=0, prot=3, flags=0x22, stack=0):
-        self.event(RANGE, struct.pack("=QQQqQQQIIIBBH", self.now, addr, length, ret, old, 0, caller, prot, flags, stack,
-                                      op, in_fn, 0))
+    def range(self, op, addr, length, ret, caller, in_fn=0, old=0, prot=3, flags=0x22, stack=0,
+              old_len=0, entered=None):
+        self.event(RANGE, struct.pack("=QQQqQQQIIIBBH", entered or self.now, addr, length, ret, old, old_len, caller,
+                                      prot, flags, stack, op, in_fn, 0))
 
     def refusal(self, op, length, error, caller, in_fn=0, limit_as=UNREAD, limit_data=UNREAD, mappings=10):
         """Of 100 pages, 50 of them data; and the event of the same call after it."""
@@ -374,6 +378,44 @@ def trimmed():
     return t.bytes
 
 
+def departed():
+    """Pages of a mapping, each with a past of its own: given back and touched again, copied, swapped out and
+    in, moved to another frame, left to the kernel, gone without a word, moved to another address; and a
+    block with a mapping of its own, of which free() gave back three pages. Then the process ends."""
+    t = Trace()
+    drop, move, leave, freed = (TEXT + 0x1500 + i for i in range(0, 64, 16))
+    t.host()
+    t.proc("lazy", "/usr/local/bin/lazy", "100")
+    t.maps(2 * PAGE, [vmas(0, 0)[1][0]])
+    t.stack(1, TEXT + 0x1100, freed, IN_LIBC)
+    t.range(MMAP, 0, 8 * PAGE, BIG, BIG_SITE)
+    for i in range(7):
+        t.fault(BIG + i * PAGE, 0x100 + i, TOUCHER)
+    t.page_free(0x100)
+    t.range(MADVISE, BIG, PAGE, 0, drop, prot=DONTNEED, flags=0)
+    t.fault(BIG, 0x200, TOUCHER)
+    t.page_free(0x101)  # the one that the fault has copied
+    t.fault(BIG + PAGE, 0x201, TOUCHER, PROT)
+    t.pages(BIG + 2 * PAGE, [SWAP | 7, PRESENT | ANON | 0x203], MOVED)
+    t.fault(BIG + 2 * PAGE, 0x202, TOUCHER, SWAPIN)
+    t.range(MADVISE, BIG + 4 * PAGE, PAGE, 0, leave, prot=MADV_FREE, flags=0)
+    t.page_free(0x104, 1)  # and the next, which nobody has left to the kernel
+    t.range(MREMAP, 0, PAGE, BIG + MIB, move, old=BIG + 6 * PAGE, old_len=PAGE, flags=3)
+    t.range(MMAP, 0, 4 * PAGE, BIG + 2 * MIB, SMALL_SITE, MALLOC)
+    t.alloc(BIG + 2 * MIB + 16, 4 * PAGE - 16, SMALL_SITE, chunk=4 * PAGE | 2, tiered=MMAPPED | CERTAIN)
+    t.fault(BIG + 2 * MIB, 0x300, IN_LIBC, caller=SMALL_SITE)
+    t.fault(BIG + 2 * MIB + PAGE, 0x301, TOUCHER)
+    t.fault(BIG + 2 * MIB + 2 * PAGE, 0x302, TOUCHER)
+    t.free(BIG + 2 * MIB + 16, freed)
+    entered = t.now
+    t.page_free(0x300)
+    t.page_free(0x301, 1)
+    t.range(MUNMAP, BIG + 2 * MIB, 4 * PAGE, 0, IN_LIBC, stack=1, entered=entered)
+    t.event(EXIT, struct.pack("=4qIiQ", 0, 5, 0, 0, 1, 0, 1000))
+    t.loss()
+    return t.bytes
+
+
 def xrayed():
     """A process that was attached to, with one block from before; then twenty blocks of one site, each on
     a page of its own with a free one behind it, and one block that only the second X-ray knows. malloc_trim
@@ -431,7 +473,7 @@ def refused():
 
 def main():
     os.makedirs(sys.argv[1], exist_ok=True)
-    for make in (lazy, attached, forked, stacked, tiered, killed, trimmed, xrayed, refused):
+    for make in (lazy, attached, forked, stacked, tiered, killed, trimmed, departed, xrayed, refused):
         with open(os.path.join(sys.argv[1], make.__name__ + ".mpt"), "wb") as f:
             f.write(make())
 
