@@ -66,6 +66,10 @@ enum mp_ev_type {
 	MP_EV_PART = 50,       /* a contiguous part of it begins, or is done */
 	MP_EV_PART_PAGES = 51, /* some of that part's pages */
 	MP_EV_CHUNKS = 52,     /* some of its chunks */
+
+	/* what addresses are called: names.h */
+	MP_EV_OBJECT = 64, /* the build of a file that is executed */
+	MP_EV_NAMES = 65,  /* the functions at a place in one */
 };
 
 /* Every event begins with this. @tgid is the owner of the address space the event is about. */
@@ -586,5 +590,7 @@ _Static_assert(sizeof(struct mp_ev_witness) == 40, "wire format");
 #include "refusal.h"
 
 #include "heap.h"
+
+#include "names.h"
 
 #endif /* MALLOCPATH_EVENT_H */

@@ -10,7 +10,7 @@
 const struct mp_command mp_commands[] = {
 	{ "", "-p PID[,PID]\n--cgroup PATH\n-- CMD ARG...",
 	  "Which line of a program owns each physical page, and how did it get it?\v"
-	  "Commands: record, report, top, trace, explain, diff, doctor, vmas, xray; each has its own "
+	  "Commands: record, report, symbolize, top, trace, explain, diff, doctor, vmas, xray; each has its own "
 	  "--help.\n"
 	  "  mallocpath -p 4242                 trace a running process until Ctrl-C, then report\n"
 	  "  mallocpath -f -- gcc -O2 -c x.c    trace a command and its children\n"
@@ -21,6 +21,10 @@ const struct mp_command mp_commands[] = {
 	  "Keep the events of a run in FILE.", true, true, false, false, mp_cmd_record, true },
 	{ "report", "FILE", "Show a recorded trace; needs no root and no BPF.", false, false, true,
 	  false, mp_cmd_report, false },
+	{ "symbolize", "FILE",
+	  "Put the names that are known on this machine into a recorded trace, so that it can be shown "
+	  "on others.",
+	  false, false, true, false, mp_cmd_symbolize, false },
 	{ "trace", "-p PID[,PID]\n--cgroup PATH\n-- CMD ARG...\nFILE",
 	  "Every step as a line, as it happens: blocks, system calls, faults, pages.\v"
 	  "Steps (--only): malloc, free, grow, fault, page, heap, life. Not told are readings of /proc.",

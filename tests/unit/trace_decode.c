@@ -205,6 +205,25 @@ static int64_t chunk(uint64_t addr, uint64_t entry, uint32_t nr)
 	return mp_decode(&ev, sizeof(ev));
 }
 
+static void names_must_hold(void **state)
+{
+	union test_event ev;
+
+	(void)state;
+	test_event(&ev, MP_EV_OBJECT);
+	ev.object.build_id_len = 33;
+	assert_int_equal(mp_decode(&ev, sizeof(ev)), -EBADMSG);
+	test_event(&ev, MP_EV_OBJECT);
+	memset(ev.object.path, 'a', 8);
+	assert_int_equal(mp_decode(&ev, sizeof(ev)), -EBADMSG);
+	test_event(&ev, MP_EV_NAMES);
+	ev.names.bytes = 17;
+	assert_int_equal(mp_decode(&ev, sizeof(ev)), -EBADMSG);
+	test_event(&ev, MP_EV_NAMES);
+	ev.names.nr = MP_NAMES_FRAMES + 1;
+	assert_int_equal(mp_decode(&ev, sizeof(ev)), -EBADMSG);
+}
+
 static void heaps_must_hold(void **state)
 {
 	const uint64_t live = (uint64_t)MP_CHUNK_LIVE << MP_CHUNK_SHIFT, end = 1ULL << 57;
@@ -321,6 +340,7 @@ int main(void)
 		cmocka_unit_test(strings_must_end),
 		cmocka_unit_test(lengths_must_fit),
 		cmocka_unit_test(heaps_must_hold),
+		cmocka_unit_test(names_must_hold),
 		cmocka_unit_test(older_events_are_widened),
 		cmocka_unit_test(what_a_target_chooses_is_not_judged),
 	};

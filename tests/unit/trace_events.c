@@ -19,8 +19,8 @@ static const struct {
 	{ MP_EV_CGROUP, 88 },    { MP_EV_NEW_HEAP, 56 },      { MP_EV_HEAP, 64 },
 	{ MP_EV_THRESHOLD, 80 }, { MP_EV_XRAY, 96 },          { MP_EV_ARENA, 64 },
 	{ MP_EV_PART, 56 },      { MP_EV_PART_PAGES, 48 },    { MP_EV_CHUNKS, 48 },
-	{ MP_EV_STALL, 96 },
-	{ MP_EV_REFUSAL, 192 },  { MP_EV_SYSTEM, 72 },
+	{ MP_EV_STALL, 96 },     { MP_EV_REFUSAL, 192 },      { MP_EV_SYSTEM, 72 },
+	{ MP_EV_OBJECT, 88 },    { MP_EV_NAMES, 80 },
 };
 
 int test_event_nr(void)
@@ -71,6 +71,12 @@ void test_event(union test_event *ev, int type)
 	} else if (type == MP_EV_ALLOCATOR) {
 		ev->allocator.build_id_len = 20;
 		strcpy(ev->allocator.object, "/libc");
+	} else if (type == MP_EV_OBJECT) {
+		ev->object.build_id_len = 20;
+		strcpy(ev->object.path, "/libc");
+	} else if (type == MP_EV_NAMES) {
+		ev->names.nr = 1;
+		ev->names.bytes = 16;
 	} else if (type == MP_EV_PART) {
 		ev->part.end = 0x1000;
 		ev->part.kind = MP_HEAP_MAIN;

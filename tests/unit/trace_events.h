@@ -26,6 +26,8 @@ union test_event {
 	struct mp_ev_part part;
 	struct mp_ev_part_pages part_pages;
 	struct mp_ev_chunks chunks;
+	struct mp_ev_object object;
+	struct mp_ev_names names;
 	unsigned char bytes[TEST_EVENT_MAX];
 	__u64 words[TEST_EVENT_MAX / 8];
 };

@@ -33,8 +33,9 @@ struct mp_options {
 	bool history;
 	int quiet, verbose;
 	uint32_t ring_bytes;
-	int level; /* record: of compression */
-	uint32_t row; /* enum mp_row, 0: auto */
+	int level;                  /* record, symbolize: of compression */
+	struct mp_symbols *symbols; /* mp_open_symbols() */
+	uint32_t row;               /* enum mp_row, 0: auto */
 	const struct mp_view *view;
 	struct mp_view_opts view_opts;
 	struct mp_failif fail_if[8];
@@ -69,6 +70,7 @@ int mp_cmd_default(struct mp_options *o);
 int mp_cmd_trace(struct mp_options *o);
 int mp_cmd_record(struct mp_options *o);
 int mp_cmd_report(struct mp_options *o);
+int mp_cmd_symbolize(struct mp_options *o);
 int mp_cmd_top(struct mp_options *o);
 int mp_cmd_explain(struct mp_options *o);
 int mp_cmd_diff(struct mp_options *o);

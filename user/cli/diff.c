@@ -13,23 +13,23 @@ static int apply(void *ctx, const struct mp_ev *ev)
 	return mp_model__apply(ctx, ev);
 }
 
-static int read_side(const char *file, struct mp_report **r, struct mp_err *err)
+static int read_side(struct mp_options *o, const char *file, struct mp_report **r,
+		     struct mp_err *err)
 {
 	struct mp_model *m = mp_model__new();
-	int truncated = 0, rc = m ? 0 : -ENOMEM;
+	const char *other = o->file;
+	int rc = m ? 0 : -ENOMEM;
 
+	o->file = file;
 	if (!rc)
-		rc = mp_file_read(file, apply, NULL, m, &truncated, err);
+		rc = mp_read_trace(o, apply, NULL, m, err);
 	if (!rc) {
 		*r = mp_model__report(m, 0);
 		rc = *r ? 0 : -ENOMEM;
 	}
 	if (rc == -ENOMEM && !err->exit)
 		mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory for the events of %s", file);
-	if (!rc && truncated)
-		fprintf(stderr,
-			"mallocpath: %s ends in the middle of an event; used is what was whole\n",
-			file);
+	o->file = other;
 	mp_model__free(m);
 	return rc;
 }
@@ -72,7 +72,6 @@ static int show(struct mp_options *o, struct mp_report *const reports[MP_DIFF_SI
 	if (!rc)
 		judge(o, &d, sym);
 	mp_diff_free(&d);
-	mp_symbols__free(sym);
 	return rc;
 }
 
@@ -82,13 +81,14 @@ int mp_cmd_diff(struct mp_options *o)
 	struct mp_err err = { .exit = 0 };
 	int rc;
 
-	rc = read_side(o->subject, &reports[MP_DIFF_A], &err);
+	rc = read_side(o, o->subject, &reports[MP_DIFF_A], &err);
 	if (!rc)
-		rc = read_side(o->file, &reports[MP_DIFF_B], &err);
+		rc = read_side(o, o->file, &reports[MP_DIFF_B], &err);
 	if (!rc)
 		rc = show(o, reports, &err);
 	mp_report__free(reports[MP_DIFF_A]);
 	mp_report__free(reports[MP_DIFF_B]);
+	mp_close_symbols(o);
 	if (rc)
 		return mp_complain(&err);
 	return o->failed ? MP_EXIT_FAILED : MP_EXIT_OK;

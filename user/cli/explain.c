@@ -26,7 +26,7 @@ static int check(const struct mp_options *o, struct mp_subject *subject, struct 
 	return mp_check_out(o, err);
 }
 
-static int look(const struct mp_options *o, struct mp_model *m, struct mp_err *err)
+static int look(struct mp_options *o, struct mp_model *m, struct mp_err *err)
 {
 	struct mp_err no_heap = { .exit = 0 };
 	int rc = 0;
@@ -41,7 +41,7 @@ static int look(const struct mp_options *o, struct mp_model *m, struct mp_err *e
 	return rc == -ENOMEM && !err->exit ? mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory") : rc;
 }
 
-static int show(const struct mp_options *o, struct mp_model *m, const struct mp_subject *subject,
+static int show(struct mp_options *o, struct mp_model *m, const struct mp_subject *subject,
 		struct mp_err *err)
 {
 	struct mp_report *r = mp_model__report(m, MP_REPORT_PAGES | MP_REPORT_BLOCKS);
@@ -63,7 +63,7 @@ static int show(const struct mp_options *o, struct mp_model *m, const struct mp_
 	} else {
 		rc = mp_close_out(f, o->out, rc, err);
 	}
-	mp_symbols__free(sym);
+	mp_close_symbols(o);
 	mp_report__free(r);
 	return rc;
 }
@@ -81,6 +81,7 @@ int mp_cmd_explain(struct mp_options *o)
 	}
 	if (!rc)
 		rc = show(o, m, &subject, &err);
+	mp_close_symbols(o);
 	mp_model__free(m);
 	return rc ? mp_complain(&err) : MP_EXIT_OK;
 }

@@ -4,12 +4,38 @@
 
 #include "cli/run.h"
 
-int mp_read_trace(const struct mp_options *o, mp_event_fn fn, mp_soon_fn soon, void *ctx,
+struct reading {
+	struct mp_symbols *sym;
+	mp_event_fn fn;
+	mp_soon_fn soon;
+	void *ctx;
+};
+
+/* What a file says of names is for whoever looks them up later. */
+static int hand_on(void *ctx, const struct mp_ev *ev)
+{
+	struct reading *r = ctx;
+	int rc = 0;
+
+	if (ev->type >= MP_EV_OBJECT && r->sym)
+		rc = mp_symbols__hear(r->sym, ev);
+	return rc ? rc : r->fn(r->ctx, ev);
+}
+
+static void hand_on_soon(void *ctx, const struct mp_ev *ev, int near)
+{
+	struct reading *r = ctx;
+
+	r->soon(r->ctx, ev, near);
+}
+
+int mp_read_trace(struct mp_options *o, mp_event_fn fn, mp_soon_fn soon, void *ctx,
 		  struct mp_err *err)
 {
+	struct reading r = { mp_open_symbols(o), fn, soon, ctx };
 	int truncated = 0, rc;
 
-	rc = mp_file_read(o->file, fn, soon, ctx, &truncated, err);
+	rc = mp_file_read(o->file, hand_on, soon ? hand_on_soon : NULL, &r, &truncated, err);
 	if (rc == -ENOMEM && !err->exit)
 		mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory for the events of %s", o->file);
 	if (truncated && !o->quiet)

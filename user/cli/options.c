@@ -62,8 +62,6 @@ static const struct argp_option target_options[] = {
 	{ "freeze", OPT_FREEZE, NULL, 0,
 	  "xray: stop the process (with ptrace) while its heap is copied; see the manual for EINTR",
 	  1 },
-	{ "compress", OPT_COMPRESS, "LEVEL", 0, "record: by zlib, 1 (default) to 9; 0: not at all",
-	  1 },
 	{ "strict", OPT_STRICT, NULL, 0, "exit with 4 if events were lost", 1 },
 	{}
 };
@@ -95,6 +93,8 @@ static const struct argp_option view_options[] = {
 	  "exit with 1 if it holds, e.g. 'site_coverage<0.9'; can be repeated", 2 },
 	{ "fail-over", OPT_FAIL_OVER, "N[K|M|G|%]", 0,
 	  "diff: exit with 1 if the metric of all sites grew by more", 2 },
+	{ "compress", OPT_COMPRESS, "LEVEL", 0,
+	  "record, symbolize: by zlib, 1 (default) to 9; 0: not at all", 2 },
 	{ "debug-dir", OPT_DEBUG_DIR, "DIR[:DIR]", 0,
 	  "look here too for separate debug files; can be repeated", 2 },
 	{ "only", OPT_ONLY, "STEP[,STEP]", 0, "trace: only steps of these kinds", 2 },

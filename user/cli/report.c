@@ -36,25 +36,25 @@ static void soon(void *ctx, const struct mp_ev *ev, int near)
 	mp_model__soon(r->m, ev, near);
 }
 
-static int read_events(const struct mp_options *o, struct replay *r, struct mp_err *err)
+static int read_events(struct mp_options *o, struct replay *r, struct mp_err *err)
 {
 	r->m = mp_new_model(o, err);
 	return r->m ? mp_read_trace(o, apply, soon, r, err) : -ENOMEM;
 }
 
 /* Without a page there is no peak, and all of it is shown. */
-static int go_to_peak(const struct mp_options *o, struct replay *r, struct mp_err *err)
+static int go_to_peak(struct mp_options *o, struct replay *r, struct mp_err *err)
 {
 	struct replay again = { .last = r->peak };
-	struct mp_options quiet = *o; /* a file cut short was told of */
-	int rc;
+	int rc, quiet = o->quiet;
 
 	if (!r->peak)
 		return 0;
 	mp_model__free(r->m);
 	r->m = NULL;
-	quiet.quiet = 1;
-	rc = read_events(&quiet, &again, err);
+	o->quiet = 1; /* a file cut short was told of */
+	rc = read_events(o, &again, err);
+	o->quiet = quiet;
 	r->m = again.m;
 	if (!rc)
 		mp_model__at_peak(r->m);
@@ -72,6 +72,7 @@ int mp_cmd_report(struct mp_options *o)
 		rc = go_to_peak(o, &r, &err);
 	if (!rc)
 		rc = mp_print_report(o, r.m, &loss, &err);
+	mp_close_symbols(o);
 	mp_model__free(r.m);
 	return rc ? mp_complain(&err) : mp_exit_status(o, -1, &loss);
 }

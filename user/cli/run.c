@@ -357,15 +357,22 @@ static void judge(struct mp_options *o, const struct mp_report *r)
 	}
 }
 
-struct mp_symbols *mp_open_symbols(const struct mp_options *o)
+struct mp_symbols *mp_open_symbols(struct mp_options *o)
 {
-	struct mp_symbols *sym = mp_symbols__new();
+	if (o->symbols)
+		return o->symbols;
+	o->symbols = mp_symbols__new();
+	for (size_t i = 0; o->symbols && i < o->nr_debug_dirs; i++)
+		mp_symbols__debug_dir(o->symbols, o->debug_dirs[i]);
+	if (o->symbols && !o->file)
+		mp_symbols__use_jit_maps(o->symbols);
+	return o->symbols;
+}
 
-	for (size_t i = 0; sym && i < o->nr_debug_dirs; i++)
-		mp_symbols__debug_dir(sym, o->debug_dirs[i]);
-	if (sym && !o->file)
-		mp_symbols__use_jit_maps(sym);
-	return sym;
+void mp_close_symbols(struct mp_options *o)
+{
+	mp_symbols__free(o->symbols);
+	o->symbols = NULL;
 }
 
 static void say_trouble(const struct mp_options *o, struct mp_symbols *sym)
@@ -412,7 +419,7 @@ int mp_print_report(struct mp_options *o, struct mp_model *m, struct mp_loss *lo
 	rc = mp_close_out(f, o->out, o->view->print(r, sym, &o->view_opts, f), err);
 	judge(o, r);
 	say_trouble(o, sym);
-	mp_symbols__free(sym);
+	mp_close_symbols(o);
 	mp_report__free(r);
 	return rc;
 }

@@ -35,10 +35,11 @@ int mp_run(struct mp_options *o, const struct mp_run_ops *ops, void *ctx, int *s
 	   struct mp_err *err);
 
 /*
- * The events of o->file to @fn, and @soon (NULL: nobody); says so if the file was not written to its end. 0, @fn's value, or
+ * The events of o->file to @fn, and @soon (NULL: nobody); says so if the file was not written to its end.
+ * What the file tells of names goes to the symbols of @o. 0, @fn's value, or
  * -errno with @err.
  */
-int mp_read_trace(const struct mp_options *o, mp_event_fn fn, mp_soon_fn soon, void *ctx,
+int mp_read_trace(struct mp_options *o, mp_event_fn fn, mp_soon_fn soon, void *ctx,
 		  struct mp_err *err);
 
 /* Whether -o can be written at all: told before tracing begins and not after. */
@@ -49,7 +50,8 @@ FILE *mp_open_out(const char *path, struct mp_err *err);
 int mp_close_out(FILE *f, const char *path, int rc, struct mp_err *err);
 
 /* With what --debug-dir adds. NULL, with no names: there is no memory. */
-struct mp_symbols *mp_open_symbols(const struct mp_options *o);
+struct mp_symbols *mp_open_symbols(struct mp_options *o); /* the same until they are closed */
+void mp_close_symbols(struct mp_options *o);
 
 /* A model for what @o asks. NULL with @err. */
 struct mp_model *mp_new_model(const struct mp_options *o, struct mp_err *err);

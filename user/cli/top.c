@@ -147,7 +147,7 @@ int mp_cmd_top(struct mp_options *o)
 					 : mp_fail(&err, MP_EXIT_FAILED, ENOMEM, "no memory");
 	if (l) {
 		mp_top__free(l->top);
-		mp_symbols__free(l->sym);
+		mp_close_symbols(o);
 		mp_model__free(l->m);
 	}
 	rc = rc ? mp_complain(&err) : mp_exit_status(o, status, &l->loss);

@@ -74,7 +74,7 @@ int mp_cmd_trace(struct mp_options *o)
 	setvbuf(out, NULL, o->file ? _IOFBF : _IOLBF, 0);
 	sym = mp_open_symbols(o);
 	rc = print_all(o, &f, sym, out, &status, &err);
-	mp_symbols__free(sym);
+	mp_close_symbols(o);
 	if (rc == -EPIPE)
 		clearerr(out);
 	if (!rc || f.broken)

@@ -334,6 +334,7 @@ static int open_parts(struct mp_session *s, struct mp_err *err)
 	s->unwinder = mp_unwinder__new(&s->k, TABLE_BYTES, err);
 	if (!s->unwinder)
 		return -ENOMEM;
+	mp_unwinder__tell_objects(s->unwinder, mp_stream_emit, s->stream);
 	s->price_ns = mp_probes__price(s->probes);
 	return tell_host(s);
 }

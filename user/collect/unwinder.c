@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "collect/elf.h"
 #include "collect/grace.h"
+#include "collect/objects.h"
 #include "collect/procfs.h"
 #include "collect/unwind_table.h"
 #include "mallocpath.skel.h"
@@ -56,6 +57,7 @@ struct mp_unwinder {
 	uint64_t bytes;
 	size_t nr_tables;
 	struct mp_unwinder_memory memory;
+	struct mp_objects told;
 	uint32_t last_id, nr_to_give;
 	struct object objects[MP_UNWIND_OBJECTS];
 	struct layout layouts[MP_UNWIND_LAYOUTS];
@@ -108,6 +110,12 @@ struct mp_unwinder *mp_unwinder__new(struct mp_kernel *k, uint64_t max_bytes, st
 	return NULL;
 }
 
+void mp_unwinder__tell_objects(struct mp_unwinder *u, mp_emit_fn emit, void *ctx)
+{
+	u->told.emit = emit;
+	u->told.ctx = ctx;
+}
+
 static void leave(struct mp_unwinder *u, uint32_t index)
 {
 	struct object *o = &u->objects[index];
@@ -135,6 +143,8 @@ void mp_unwinder__free(struct mp_unwinder *u)
 		free(u->layouts[i].objects);
 		free(u->layouts[i].codes);
 	}
+	if (u)
+		free(u->told.told);
 	free(u);
 }
 
@@ -264,13 +274,15 @@ static uint32_t same_build(const struct mp_unwinder *u, const uint8_t *build_id,
 }
 
 /* The object of a mapping, compiled if it is new; NO_TABLE if it cannot be. */
-static uint32_t object_of(struct mp_unwinder *u, const struct mp_file_id *id, struct mp_elf *e,
-			  int fd)
+static uint32_t object_of(struct mp_unwinder *u, pid_t pid, const struct mp_map *m,
+			  const struct mp_file_id *id, struct mp_elf *e, int fd)
 {
 	uint8_t build_id[32];
 	uint32_t len = e ? mp_elf__build_id(e, build_id, sizeof(build_id)) : 0, i;
 	struct object *o;
 	int rc;
+
+	mp_objects_tell(&u->told, pid, m->name, id, build_id, len);
 
 	for (i = 1; i < NO_TABLE; i++)
 		if (same_file(&u->objects[i], id))
@@ -317,7 +329,7 @@ static bool describe(struct mp_unwinder *u, pid_t pid, const struct mp_map *m,
 			return true;
 		}
 	}
-	c->object = object_of(u, &id, e, fd);
+	c->object = object_of(u, pid, m, &id, e, fd);
 	mp_elf__close(e);
 	if (fd >= 0)
 		close(fd);

@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "collect/emit.h"
 #include "collect/kernel.h"
 
 struct mp_unwinder;
@@ -19,6 +20,9 @@ struct mp_unwinder;
 struct mp_unwinder *mp_unwinder__new(struct mp_kernel *k, uint64_t max_bytes, struct mp_err *err);
 /* NULL is fine. */
 void mp_unwinder__free(struct mp_unwinder *u);
+
+/* Each file that is looked at is told to @emit from now on, once. */
+void mp_unwinder__tell_objects(struct mp_unwinder *u, mp_emit_fn emit, void *ctx);
 
 /*
  * Reads the executable mappings of @pid as they are now and compiles what has no table yet; from here

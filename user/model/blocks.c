@@ -328,30 +328,20 @@ static void drop_small(struct mp_blocks *bs, const struct spot *s)
 		resize_leaf(bs, r, s->page, roomy(n));
 }
 
-static void soon_region(const struct mp_region *r, unsigned int page)
-{
-	__builtin_prefetch(&r->starts);
-	__builtin_prefetch(&r->n[page], 1);
-	__builtin_prefetch(&r->leaf[page]);
-}
-
-/* As lower_bound() will begin. */
-static void soon_leaf(const struct mp_region *r, unsigned int page, unsigned int off)
-{
-	const struct packed *guess = r->leaf[page] + (r->n[page] * off >> MP_PAGE_SHIFT);
-
-	__builtin_prefetch(guess, 1);
-	__builtin_prefetch(guess + 2, 1);
-}
-
+/* The second half is where lower_bound() will begin. */
 void mp_blocks__soon(const struct mp_blocks *bs, uint64_t addr, int near)
 {
 	const struct mp_region *r = near < 2 ? mp_map__get(&bs->regions, key_of(addr)) : NULL;
+	unsigned int page = page_of(addr), off = addr & ~MP_PAGE_MASK;
 
-	if (r && near == 0)
-		soon_region(r, page_of(addr));
-	else if (r && r->n[page_of(addr)])
-		soon_leaf(r, page_of(addr), addr & ~MP_PAGE_MASK);
+	if (r && near == 0) {
+		__builtin_prefetch(&r->starts);
+		__builtin_prefetch(&r->n[page], 1);
+		__builtin_prefetch(&r->leaf[page]);
+	} else if (r && r->n[page]) {
+		__builtin_prefetch(r->leaf[page] + (r->n[page] * off >> MP_PAGE_SHIFT), 1);
+		__builtin_prefetch(r->leaf[page] + (r->n[page] * off >> MP_PAGE_SHIFT) + 2, 1);
+	}
 }
 
 uint32_t mp_blocks__site(const struct mp_blocks *bs, uint64_t addr)

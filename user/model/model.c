@@ -85,6 +85,11 @@ uint64_t mp_model__block_bytes(const struct mp_model *m)
 	return m->block_mem.used;
 }
 
+const struct mp_place *mp_model__place(const struct mp_model *m, size_t i)
+{
+	return i + 1 < m->sites.places.n ? &m->sites.places.recs[i + 1].place : NULL;
+}
+
 /* Events about the whole machine or the tracing itself. */
 static bool apply_global(struct mp_model *m, const struct mp_ev *ev)
 {

@@ -29,6 +29,9 @@ void mp_model__free(struct mp_model *m);
  */
 int mp_model__apply(struct mp_model *m, const struct mp_ev *ev);
 
+/* The places in code that were seen, one by one from @i 0 on; NULL: there are no more. */
+const struct mp_place *mp_model__place(const struct mp_model *m, size_t i);
+
 /*
  * A hint that @ev will be applied in a while; called with @near 0, 1 and 2 as its turn comes closer.
  * Changes nothing.

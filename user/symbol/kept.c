@@ -73,7 +73,7 @@ static int take_frame(struct mp_kept *k, const struct mp_wire *m, size_t *at, st
 }
 
 const struct mp_kept_answer *mp_kept_add(struct mp_kept *k, const struct mp_kept_key *key,
-					 const struct mp_wire *m)
+					 const struct mp_wire *m, bool told)
 {
 	size_t nr = m->head.n, at = 0;
 	struct mp_kept_answer *a;
@@ -89,7 +89,7 @@ const struct mp_kept_answer *mp_kept_add(struct mp_kept *k, const struct mp_kept
 		if (take_frame(k, m, &at, &a->frames[i]))
 			goto fail;
 	/* the address before a call's end is looked up, the return address was asked for */
-	if (nr && key->is_return && key->where && a->frames[nr - 1].function &&
+	if (!told && nr && key->is_return && key->where && a->frames[nr - 1].function &&
 	    !a->frames[nr - 1].inlined)
 		a->frames[nr - 1].into++;
 	if (!tsearch(a, &k->answers, compare))

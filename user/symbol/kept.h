@@ -26,10 +26,10 @@ struct mp_kept {
 /* NULL: it was not asked before. */
 const struct mp_kept_answer *mp_kept_find(struct mp_kept *k, const struct mp_kept_key *key);
 /*
- * Keeps the reader's answer @m. NULL: no memory, too many answers, or @m is not what a reader says.
+ * Keeps the answer @m, of the reader or (@told) of somebody who has had it from here. NULL: no memory, too many answers, or @m is not what a reader says.
  */
 const struct mp_kept_answer *mp_kept_add(struct mp_kept *k, const struct mp_kept_key *key,
-					 const struct mp_wire *m);
+					 const struct mp_wire *m, bool told);
 void mp_kept_clear(struct mp_kept *k);
 
 #endif

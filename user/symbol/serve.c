@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "symbol/jail.h"
@@ -36,6 +37,23 @@ static int ask_for_file(void *ctx, const struct mp_debug_need *need)
 	return fd;
 }
 
+/* The last @id_len bytes of the message: the build id it must have, if any. */
+static struct mp_names *open_names(struct server *s, int fd, const char *path, size_t id_len)
+{
+	uint8_t id[MP_BUILD_ID_MAX], its[MP_BUILD_ID_MAX];
+	struct mp_names *n;
+
+	if (id_len > sizeof(id))
+		return NULL;
+	memcpy(id, s->m.data + s->m.head.bytes - id_len, id_len);
+	n = mp_names__open(fd, path, ask_for_file, s);
+	if (!n || !id_len ||
+	    (mp_names__build_id(n, its, sizeof(its)) == id_len && !memcmp(its, id, id_len)))
+		return n;
+	mp_names__close(n);
+	return NULL;
+}
+
 static void open_object(struct server *s, int fd)
 {
 	struct mp_wire *m = &s->m;
@@ -48,28 +66,13 @@ static void open_object(struct server *s, int fd)
 	if (is_map && fd >= 0)
 		s->maps[i] = mp_perfmap__read(fd);
 	else if (path && fd >= 0)
-		s->names[i] = mp_names__open(fd, path, ask_for_file, s);
+		s->names[i] = open_names(s, fd, path, m->head.bytes - at);
 	if (is_map && fd >= 0)
 		close(fd);
 	mp_wire_begin(m, MP_WIRE_DONE, i);
 	m->head.n = s->maps[i] || s->names[i];
 	if (s->names[i])
 		mp_wire_put(m, id, mp_names__build_id(s->names[i], id, sizeof(id)));
-}
-
-/* An answer of deep inlining and huge names is cut at its outer end. */
-static bool put_frame(struct mp_wire *m, const struct mp_symbol *f)
-{
-	struct mp_wire_head before = m->head;
-	uint8_t inlined = f->inlined;
-
-	if (!mp_wire_put(m, &inlined, sizeof(inlined)) &&
-	    !mp_wire_put(m, &f->line, sizeof(f->line)) &&
-	    !mp_wire_put(m, &f->into, sizeof(f->into)) && !mp_wire_put_string(m, f->function) &&
-	    !mp_wire_put_string(m, f->file))
-		return true;
-	m->head = before;
-	return false;
 }
 
 static size_t find(struct server *s, uint32_t object, uint64_t value)
@@ -93,7 +96,7 @@ static void find_frames(struct server *s)
 	size_t nr = find(s, m->head.object, m->head.value);
 
 	mp_wire_begin(m, MP_WIRE_FRAMES, m->head.object);
-	while (m->head.n < nr && put_frame(m, &s->frames[m->head.n]))
+	while (m->head.n < nr && mp_wire_put_frame(m, &s->frames[m->head.n]))
 		m->head.n++;
 }
 

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "symbol/debugfile.h"
 #include "symbol/debuginfod.h"
+#include "symbol/elsewhere.h"
 #include "symbol/kept.h"
 #include "symbol/object.h"
 #include "symbol/perfmap.h"
@@ -38,7 +39,7 @@ struct object {
 	char *debug; /* where its separate debug file was found, NULL: nowhere yet */
 	enum state state;
 	uint8_t build_id[MP_BUILD_ID_MAX];
-	size_t build_id_len; /* 0: none, or not known yet */
+	size_t build_id_len; /* it must have; 0: none, or not known yet */
 	unsigned int reader, lost;
 	unsigned int fetched; /* bit: a kind of file that servers were asked for */
 };
@@ -228,25 +229,40 @@ static bool is_map(const struct object *o)
 	return !o->id.ino && !o->id.dev_major && !o->id.dev_minor;
 }
 
-/* Has @o opened by the reader that runs now. */
+/* Has the reader that runs now open @fd for @o. False: not asked further, @o->state says why. */
+static bool open_as(struct mp_symbols *s, struct object *o, int fd, bool map)
+{
+	mp_wire_begin(&s->m, map ? MP_WIRE_MAP : MP_WIRE_OBJECT, (uint32_t)(o - s->objects));
+	mp_wire_put_string(&s->m, o->path);
+	mp_wire_put(&s->m, o->build_id, o->build_id_len);
+	if (ask(s, o, fd, MP_WIRE_DONE)) {
+		o->state = s->m.head.n ? STATE_OPEN : STATE_NONE;
+		o->reader = s->readers;
+	}
+	if (o->state == STATE_OPEN && s->m.head.bytes && s->m.head.bytes <= sizeof(o->build_id)) {
+		o->build_id_len = s->m.head.bytes;
+		memcpy(o->build_id, s->m.data, o->build_id_len);
+	}
+	close(fd);
+	return o->state == STATE_NONE;
+}
+
+/* The file itself; else one with its build id. */
 static void open_object(struct mp_symbols *s, struct object *o)
 {
 	bool map = is_map(o);
 	int fd = map ? mp_perfmap_open(o->tgid) : mp_file_open(o->tgid, o->path, &o->id, NULL, 0);
+	unsigned int index = 0;
 
-	if (fd < 0) {
-		o->state = STATE_NONE;
+	o->state = STATE_NONE;
+	if (fd >= 0 && !open_as(s, o, fd, map))
 		return;
+	for (; o->build_id_len; index++) {
+		fd = mp_elsewhere_open(o->path, o->build_id, o->build_id_len,
+				       (const char *const *)s->debug_dirs, &index);
+		if (fd < 0 || !open_as(s, o, fd, false))
+			return;
 	}
-	mp_wire_begin(&s->m, map ? MP_WIRE_MAP : MP_WIRE_OBJECT, (uint32_t)(o - s->objects));
-	mp_wire_put_string(&s->m, o->path);
-	if (ask(s, o, fd, MP_WIRE_DONE)) {
-		o->state = s->m.head.n ? STATE_OPEN : STATE_NONE;
-		o->reader = s->readers;
-		o->build_id_len = s->m.head.bytes <= sizeof(o->build_id) ? s->m.head.bytes : 0;
-		memcpy(o->build_id, s->m.data, o->build_id_len);
-	}
-	close(fd);
 }
 
 /*
@@ -280,6 +296,13 @@ static struct object *get_object(struct mp_symbols *s, uint32_t tgid, const char
 		if (o->id.ino != id->ino || o->id.dev_major != id->dev_major ||
 		    o->id.dev_minor != id->dev_minor || (map && o->tgid != tgid))
 			continue;
+		if (!*o->path && *path) { /* only its names had been heard of */
+			copy = strdup(path);
+			if (!copy)
+				return NULL;
+			free(o->path);
+			o->path = copy;
+		}
 		/* what one process could not show another may */
 		if (o->state == STATE_NONE && o->tgid != tgid) {
 			o->tgid = tgid;
@@ -308,7 +331,7 @@ static const struct mp_kept_answer *get_answer(struct mp_symbols *s, struct obje
 		s->m.head.value = where - (is_return && where);
 		asked = ask(s, o, -1, MP_WIRE_FRAMES);
 		if (asked)
-			a = mp_kept_add(&s->kept, &key, &s->m);
+			a = mp_kept_add(&s->kept, &key, &s->m, false);
 	}
 	return a;
 }
@@ -326,6 +349,74 @@ size_t mp_symbols__build_id(struct mp_symbols *s, const struct mp_code *code, ui
 	memcpy(id, o->build_id, o->build_id_len);
 	return o->build_id_len;
 }
+
+/* ---- what a trace file says ------------------------------------------------------------------ */
+
+static int hear_object(struct mp_symbols *s, const struct mp_ev_object *ev)
+{
+	const struct mp_file_id id = { ev->dev_major, ev->dev_minor, ev->ino };
+	struct object *o = ev->ino ? get_object(s, ev->h.tgid, ev->path, &id) : NULL;
+
+	if (!o)
+		return 0; /* there are too many, or it is none */
+	memcpy(o->build_id, ev->build_id, ev->build_id_len);
+	o->build_id_len = ev->build_id_len;
+	return 0;
+}
+
+static int hear_names(struct mp_symbols *s, const struct mp_ev_names *ev)
+{
+	const struct mp_file_id id = { ev->dev_major, ev->dev_minor, ev->ino };
+	struct object *o = ev->ino ? get_object(s, ev->h.tgid, "", &id) : NULL;
+	struct mp_kept_key key = { .where = ev->offset, .is_return = ev->is_return };
+
+	if (!o)
+		return 0;
+	key.object = (uint32_t)(o - s->objects);
+	mp_wire_begin(&s->m, MP_WIRE_FRAMES, key.object);
+	s->m.head.n = ev->nr;
+	if (!mp_wire_put(&s->m, ev->frames, ev->bytes) && !mp_kept_find(&s->kept, &key))
+		mp_kept_add(&s->kept, &key, &s->m, true);
+	return 0;
+}
+
+int mp_symbols__hear(struct mp_symbols *s, const struct mp_ev *ev)
+{
+	if (ev->type == MP_EV_OBJECT)
+		return hear_object(s, (const struct mp_ev_object *)ev);
+	if (ev->type == MP_EV_NAMES)
+		return hear_names(s, (const struct mp_ev_names *)ev);
+	return 0;
+}
+
+bool mp_symbols__tell(struct mp_symbols *s, const struct mp_code *code, struct mp_ev_names *room)
+{
+	struct mp_symbol frames[MP_NAMES_FRAMES];
+	size_t nr = code->ino ? mp_symbols__frames(s, code, frames, MP_NAMES_FRAMES) : 0, size;
+
+	if (!nr)
+		return false;
+	mp_wire_begin(&s->m, MP_WIRE_FRAMES, 0);
+	for (s->m.head.n = 0; s->m.head.n < nr; s->m.head.n++)
+		if (!mp_wire_put_frame(&s->m, &frames[s->m.head.n]))
+			break;
+	size = sizeof(*room) + ((s->m.head.bytes + 7) & ~7U);
+	memset(room, 0, size);
+	room->h.type = MP_EV_NAMES;
+	room->h.size = (uint16_t)size;
+	room->h.tgid = code->tgid;
+	room->ino = code->ino;
+	room->dev_major = code->dev_major;
+	room->dev_minor = code->dev_minor;
+	room->offset = code->offset;
+	room->is_return = code->is_return;
+	room->nr = s->m.head.n;
+	room->bytes = s->m.head.bytes;
+	memcpy(room->frames, s->m.data, s->m.head.bytes);
+	return true;
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 size_t mp_symbols__frames(struct mp_symbols *s, const struct mp_code *code, struct mp_symbol *out,
 			  size_t max)

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../bpf/event.h"
 #include "base/err.h"
 
 struct mp_symbols;
@@ -49,6 +50,16 @@ int mp_symbols__debug_dir(struct mp_symbols *s, const char *dirs);
 void mp_symbols__use_jit_maps(struct mp_symbols *s);
 /* CPU time one request may take until its object is given up; 30 s if not set. */
 void mp_symbols__limit(struct mp_symbols *s, unsigned int cpu_ms);
+
+/*
+ * What a trace file says itself: the build of a file, which then is looked for by build id too
+ * (elsewhere.h), and must have it; names, which are believed before any file is. Other events are not
+ * looked at. @ev was checked by the decoder. 0 or -ENOMEM.
+ */
+int mp_symbols__hear(struct mp_symbols *s, const struct mp_ev *ev);
+/* What is known at @code as an event for a file, in @room; false: nothing. */
+#define MP_NAMES_ROOM 65528
+bool mp_symbols__tell(struct mp_symbols *s, const struct mp_code *code, struct mp_ev_names *room);
 
 /*
  * The frames at @code, innermost first: inlined functions, then the one they are in. Fills at most

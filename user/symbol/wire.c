@@ -89,6 +89,20 @@ int mp_wire_put_string(struct mp_wire *m, const char *s)
 	return mp_wire_put(m, s ? s : "", s ? strlen(s) + 1 : 1);
 }
 
+bool mp_wire_put_frame(struct mp_wire *m, const struct mp_symbol *f)
+{
+	struct mp_wire_head before = m->head;
+	uint8_t inlined = f->inlined;
+
+	if (!mp_wire_put(m, &inlined, sizeof(inlined)) &&
+	    !mp_wire_put(m, &f->line, sizeof(f->line)) &&
+	    !mp_wire_put(m, &f->into, sizeof(f->into)) && !mp_wire_put_string(m, f->function) &&
+	    !mp_wire_put_string(m, f->file))
+		return true;
+	m->head = before;
+	return false;
+}
+
 int mp_wire_get(const struct mp_wire *m, size_t *at, void *bytes, size_t len)
 {
 	if (len > m->head.bytes - *at)

@@ -7,7 +7,10 @@
 #define MP_SYMBOL_WIRE_H
 
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "symbol/symbol.h"
 
 enum mp_wire_kind {
 	/* to the reader */
@@ -51,6 +54,8 @@ void mp_wire_begin(struct mp_wire *m, uint32_t kind, uint32_t object);
 /* 0, or -EMSGSIZE and @m is as it was. A NULL string is written as "". */
 int mp_wire_put(struct mp_wire *m, const void *bytes, size_t len);
 int mp_wire_put_string(struct mp_wire *m, const char *s);
+/* False, and @m is as it was: an answer of deep inlining and huge names is cut at its outer end. */
+bool mp_wire_put_frame(struct mp_wire *m, const struct mp_symbol *f);
 /* Reading on from *@at; 0 or NULL, or -EBADMSG if the message ends before. */
 int mp_wire_get(const struct mp_wire *m, size_t *at, void *bytes, size_t len);
 const char *mp_wire_get_string(const struct mp_wire *m, size_t *at);

@@ -54,6 +54,8 @@ static const uint16_t sizes[] = {
 	[MP_EV_PART] = sizeof(struct mp_ev_part),
 	[MP_EV_PART_PAGES] = sizeof(struct mp_ev_part_pages),
 	[MP_EV_CHUNKS] = sizeof(struct mp_ev_chunks),
+	[MP_EV_OBJECT] = sizeof(struct mp_ev_object),
+	[MP_EV_NAMES] = sizeof(struct mp_ev_names),
 };
 
 /*
@@ -141,6 +143,18 @@ static bool chunks_hold(const struct mp_ev_chunks *ev)
 	return true;
 }
 
+static bool object_holds(const struct mp_ev_object *ev)
+{
+	return ev->build_id_len <= sizeof(ev->build_id) &&
+	       terminated(ev->path, ev->h.size - sizeof(*ev));
+}
+
+/* What the frames hold is for the reader of names to check, as it does with those it asks for. */
+static bool names_hold(const struct mp_ev_names *ev)
+{
+	return ev->nr <= MP_NAMES_FRAMES && ev->bytes <= ev->h.size - sizeof(*ev);
+}
+
 /* The event is all there and as long as its struct: do its lengths and strings fit in it? */
 static bool body_holds(const struct mp_ev *ev)
 {
@@ -180,6 +194,10 @@ static bool body_holds(const struct mp_ev *ev)
 		return heap_pages_hold((const struct mp_ev_part_pages *)ev);
 	case MP_EV_CHUNKS:
 		return chunks_hold((const struct mp_ev_chunks *)ev);
+	case MP_EV_OBJECT:
+		return object_holds((const struct mp_ev_object *)ev);
+	case MP_EV_NAMES:
+		return names_hold((const struct mp_ev_names *)ev);
 	case MP_EV_PROBE:
 		return terminated(((const struct mp_ev_probe *)ev)->symbol,
 				  sizeof(((const struct mp_ev_probe *)ev)->symbol));

@@ -39,7 +39,7 @@ struct reader {
 	uint64_t offset; /* in the file, of buffer[at] */
 	size_t at, used, room;
 	char *buffer;
-	uint32_t version;
+	struct mp_file_header header;
 	bool ended; /* the last frame says that it is */
 	struct mp_frame_opener *opener;
 	struct upcoming upcoming[AHEAD];
@@ -143,7 +143,7 @@ static int check_header(struct reader *r)
 			       "%s is a trace of format version %" PRIu32 "; this mallocpath reads "
 			       "versions 1 and %d: use the one that wrote it",
 			       r->path, header.version, MP_FILE_VERSION);
-	r->version = header.version;
+	r->header = header;
 	consume(r, sizeof(header));
 	return 0;
 }
@@ -283,32 +283,55 @@ static int read_all(struct reader *r, int *truncated)
 	int ret = check_header(r);
 
 	if (!ret)
-		ret = r->version == 1 ? read_events(r) : read_frames(r);
-	*truncated = !ret && (have(r) || (r->version > 1 && !r->ended));
+		ret = r->header.version == 1 ? read_events(r) : read_frames(r);
+	*truncated = !ret && (have(r) || (r->header.version > 1 && !r->ended));
 	return ret;
+}
+
+static int open_file(struct reader *r)
+{
+	r->room = BUFFER_BYTES;
+	r->buffer = malloc(r->room);
+	if (!r->buffer)
+		return mp_fail(r->err, MP_EXIT_FAILED, ENOMEM, "cannot read %s: out of memory",
+			       r->path);
+	r->fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (r->fd >= 0)
+		return 0;
+	free(r->buffer);
+	return mp_fail(r->err, MP_EXIT_FAILED, errno, "cannot open %s: %s", r->path,
+		       strerror(errno));
+}
+
+static void close_file(struct reader *r)
+{
+	close(r->fd);
+	free(r->buffer);
 }
 
 int mp_file_read(const char *path, mp_event_fn fn, mp_soon_fn soon, void *ctx, int *truncated,
 		 struct mp_err *err)
 {
-	struct reader r = {
-		.path = path, .err = err, .fn = fn, .soon = soon, .ctx = ctx, .room = BUFFER_BYTES
-	};
-	int ret;
+	struct reader r = { .path = path, .err = err, .fn = fn, .soon = soon, .ctx = ctx };
+	int ret = open_file(&r);
 
 	*truncated = 0;
-	r.buffer = malloc(r.room);
-	if (!r.buffer)
-		return mp_fail(err, MP_EXIT_FAILED, ENOMEM, "cannot read %s: out of memory", path);
-	r.fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (r.fd < 0) {
-		ret = mp_fail(err, MP_EXIT_FAILED, errno, "cannot open %s: %s", path,
-			      strerror(errno));
-		goto free_buffer;
-	}
+	if (ret)
+		return ret;
 	ret = read_all(&r, truncated);
-	close(r.fd);
-free_buffer:
-	free(r.buffer);
+	close_file(&r);
+	return ret;
+}
+
+int mp_file_header(const char *path, struct mp_file_header *header, struct mp_err *err)
+{
+	struct reader r = { .path = path, .err = err };
+	int ret = open_file(&r);
+
+	if (ret)
+		return ret;
+	ret = check_header(&r);
+	close_file(&r);
+	*header = r.header;
 	return ret;
 }

@@ -62,6 +62,9 @@ int mp_writer__put(struct mp_writer *w, const struct mp_ev *ev);
  */
 int mp_writer__close(struct mp_writer *w, struct mp_err *err);
 
+/* The header of the file, which this program can read. 0, or -errno as mp_file_read(). */
+int mp_file_header(const char *path, struct mp_file_header *header, struct mp_err *err);
+
 /*
  * Gets each event a while before its time, three times (@near: 0, 1, 2), so that memory it will need
  * can be on its way; what it says is not to be acted upon.
