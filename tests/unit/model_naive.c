@@ -310,12 +310,13 @@ static void apply_entry(struct naive *n, struct proc *p, const struct mp_ev_page
 	same = old->there && (old->pfn == g.pfn || !old->pfn) &&
 	       (old->state == g.state ||
 		(old->state == MP_STATE_SHARED_COW && g.state == MP_STATE_PRESENT));
-	if (same && (ev->source == MP_SRC_TOOL || old->pfn != g.pfn)) {
+	if (same && (ev->source == MP_SRC_TOOL || old->pfn != g.pfn))
+		old->source = g.source;
+	if (same && old->pfn != g.pfn) {
 		struct page more = *old;
 
 		more.pfn = g.pfn;
 		naive_past_came(n, old, &more);
-		old->source = g.source;
 	}
 	if (same)
 		learn_sharing(p, old, ev, e);

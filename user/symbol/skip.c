@@ -63,8 +63,6 @@ static const char *const known[] = {
 	"shrink_heap*",
 	"mtrim*",
 	"munmap_chunk*",
-	"munmap",
-	"__munmap",
 	"malloc_trim",
 	"__malloc_trim",
 	"madvise",
