@@ -35,40 +35,6 @@ bool naive_indexed(const struct page *g)
 	       (g->state == MP_STATE_PRESENT || g->state == MP_STATE_SHARED_COW);
 }
 
-/* A mapping of @pfn that was shared is gone: if one is left, its owner has it alone. */
-static void unshare(struct naive *n, uint64_t pfn)
-{
-	struct page *only = NULL;
-	struct proc *owner = NULL;
-	int p, i, count = 0;
-
-	for (p = 0; p < NAIVE_PROCS; p++)
-		for (i = 0; !n->procs[p].exited && i < NAIVE_PAGES; i++)
-			if (naive_indexed(&n->procs[p].pages[i]) &&
-			    n->procs[p].pages[i].pfn == pfn) {
-				count++;
-				owner = &n->procs[p];
-				only = &owner->pages[i];
-			}
-	if (count != 1 || only->state != MP_STATE_SHARED_COW || only->t_ns <= owner->shared_ns)
-		return;
-	only->state = MP_STATE_PRESENT;
-	owner->unshared_ns = n->now_ns;
-}
-
-/* What a reading says of those who share a page, unless that has changed since. */
-static void learn_sharing(const struct proc *p, struct page *g, const struct mp_ev_pages *ev,
-			  uint64_t e)
-{
-	if (!ev->shares)
-		return;
-	if (e & MP_PAGE_SHARED && g->state == MP_STATE_PRESENT && p->unshared_ns < ev->begin_ns)
-		g->state = MP_STATE_SHARED_COW;
-	else if (!(e & MP_PAGE_SHARED) && g->state == MP_STATE_SHARED_COW &&
-		 p->forked_ns < ev->begin_ns)
-		g->state = MP_STATE_PRESENT;
-}
-
 static void drop(struct naive *n, struct page *g, uint64_t now)
 {
 	bool was = naive_indexed(g) && g->state == MP_STATE_SHARED_COW;
@@ -77,7 +43,7 @@ static void drop(struct naive *n, struct page *g, uint64_t now)
 	naive_past_went(n, g);
 	*g = (struct page){ .changed_ns = now };
 	if (was)
-		unshare(n, pfn);
+		naive_unshare(n, pfn);
 }
 
 static void set(struct naive *n, struct page *g, struct page now)
@@ -90,7 +56,7 @@ static void set(struct naive *n, struct page *g, struct page now)
 	naive_past_came(n, g, &now);
 	*g = now;
 	if (was)
-		unshare(n, pfn);
+		naive_unshare(n, pfn);
 }
 
 /* A huge zero page that is mapped in parts from now on: each part is the zero page itself. */
@@ -319,14 +285,14 @@ static void apply_entry(struct naive *n, struct proc *p, const struct mp_ev_page
 		naive_past_came(n, old, &more);
 	}
 	if (same)
-		learn_sharing(p, old, ev, e);
+		naive_learn_sharing(p, old, ev, e);
 	if (same)
 		old->pfn = g.pfn;
 	if (same || (late && stray_since(n, g.pfn, ev->begin_ns)))
 		return;
 	if (check && old->there && old->state == MP_STATE_SHARED_COW && g.state == MP_STATE_PRESENT)
 		g.state = MP_STATE_SHARED_COW;
-	learn_sharing(p, &g, ev, e);
+	naive_learn_sharing(p, &g, ev, e);
 	n->moved += check;
 	set(n, old, g);
 }
@@ -523,7 +489,7 @@ static void leave(struct naive *n, struct proc *p)
 	memset(p->pages, 0, sizeof(p->pages));
 	for (i = 0; i < NAIVE_PAGES; i++)
 		if (naive_indexed(&copy.pages[i]) && copy.pages[i].state == MP_STATE_SHARED_COW)
-			unshare(n, copy.pages[i].pfn);
+			naive_unshare(n, copy.pages[i].pfn);
 }
 
 static void on_exec(struct naive *n, struct proc *p)

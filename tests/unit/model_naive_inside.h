@@ -126,4 +126,9 @@ void naive_on_free(struct naive *n, struct proc *p, const struct mp_ev_free *ev)
 void naive_on_realloc(struct naive *n, struct proc *p, const struct mp_ev_free *ev);
 void naive_on_realloc_done(struct naive *n, struct proc *p, const struct mp_ev_realloc_done *ev);
 
+/* model_naive_sharing.c: a page of frame @pfn has gone; one that is left alone with it is its own. */
+void naive_unshare(struct naive *n, uint64_t pfn);
+void naive_learn_sharing(const struct proc *p, struct page *g, const struct mp_ev_pages *ev,
+			 uint64_t e);
+
 #endif

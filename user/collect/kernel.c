@@ -429,58 +429,6 @@ void mp_kernel_host(const struct mp_kernel *k, struct mp_ev_host *ev)
 	snprintf(ev->release, sizeof(ev->release), "%.63s", u.release);
 }
 
-static uint64_t skipped(const struct bpf_program *prog)
-{
-	struct bpf_prog_info info = {};
-	uint32_t len = sizeof(info);
-
-	if (bpf_program__fd(prog) < 0 || bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len))
-		return 0;
-	return info.recursion_misses;
-}
-
-/*
- * Runs that the kernel skipped and that are a loss. Those of the programs not named here are none:
- * either there are more of the kind, and what one misses another gets (bpf/page.bpf.c,
- * bpf/hooks.bpf.c, bpf/vma.bpf.c), or they add a detail that is then told as not known (a slow path at
- * worst as none); and what an interrupt allocates is no page of a fault.
- */
-static uint64_t runs_skipped(const struct mp_kernel *k)
-{
-	const struct bpf_program *needed[] = {
-		k->skel->progs.mp_alloc_ent,    k->skel->progs.mp_alloc_ret,
-		k->skel->progs.mp_alloc_both,   k->skel->progs.mp_free_ent,
-		k->skel->progs.mp_map_ent,      k->skel->progs.mp_fault_user,
-		k->skel->progs.mp_fault_kernel,
-	};
-	const struct bpf_program *pairs[][2] = {
-		{ k->skel->progs.mp_newtask, k->skel->progs.mp_newtask_2 },
-		{ k->skel->progs.mp_exec, k->skel->progs.mp_exec_2 },
-		{ k->skel->progs.mp_exit, k->skel->progs.mp_exit_2 },
-	};
-	uint64_t ends = skipped(k->skel->progs.mp_fault_min) + skipped(k->skel->progs.mp_fault_maj);
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
-		sum += skipped(needed[i]);
-	/* where functions are hooked a fault without one of its ends is told as MP_DROP_FAULT_* */
-	if (k->rows.row == MP_ROW_TRACEPOINT)
-		sum += ends;
-	if (k->rows.row == MP_ROW_KPROBE) {
-		uint64_t starts = skipped(k->skel->progs.mp_hmf_kent);
-
-		sum += starts < ends ? starts : ends;
-	}
-	if (!k->set.preemptible) /* else MP_DROP_SYSCALL */
-		sum += skipped(k->skel->progs.mp_sys_enter) + skipped(sys_exit_program(k));
-	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
-		uint64_t first = skipped(pairs[i][0]), second = skipped(pairs[i][1]);
-
-		sum += first < second ? first : second; /* lost if both are: at most so many */
-	}
-	return sum;
-}
-
 int mp_kernel_trace(struct mp_kernel *k, pid_t tgid, uint32_t layout)
 {
 	int fd = bpf_map__fd(k->skel->maps.procs);
@@ -488,7 +436,7 @@ int mp_kernel_trace(struct mp_kernel *k, pid_t tgid, uint32_t layout)
 	uint32_t key = tgid;
 
 	if (!k->tracing) /* until now they ran for nobody */
-		k->skipped_before = runs_skipped(k);
+		k->skipped_before = mp_kernel_skipped(k);
 	k->tracing = true;
 	bpf_map_lookup_elem(fd, &key, &val); /* a followed child's space is known since its birth */
 	val.owner = tgid;
@@ -596,7 +544,7 @@ void mp_kernel_loss(struct mp_kernel *k, struct mp_ev_loss *ev)
 {
 	*ev = (struct mp_ev_loss){
 		.h = { .type = MP_EV_LOSS, .size = sizeof(*ev), .ts_ns = mp_mono_ns() },
-		.programs_skipped = runs_skipped(k) - k->skipped_before,
+		.programs_skipped = mp_kernel_skipped(k) - k->skipped_before,
 	};
 	mp_kernel_drops(k, (uint64_t *)ev->dropped);
 }

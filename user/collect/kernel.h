@@ -95,4 +95,12 @@ uint64_t mp_kernel_hits(struct mp_kernel *k, uint32_t which);
 /* The table of stages as they are on this kernel with @k open; ended by stage NULL. */
 const struct mp_stage *mp_kernel_stages(const struct mp_kernel *k);
 
+/*
+ * skipped.c: runs that the kernel skipped and that are a loss. Those of the programs not named here are none:
+ * either there are more of the kind, and what one misses another gets (bpf/page.bpf.c,
+ * bpf/hooks.bpf.c, bpf/vma.bpf.c), or they add a detail that is then told as not known (a slow path at
+ * worst as none); and what an interrupt allocates is no page of a fault.
+ */
+uint64_t mp_kernel_skipped(const struct mp_kernel *k);
+
 #endif

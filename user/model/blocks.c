@@ -1,72 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "model/blocks.h"
-
 #include <errno.h>
 #include <string.h>
 
-#include "../bpf/event.h"
-
-#define REGION_SHIFT 18
-#define REGION_PAGES 64
-/* A small block reaches at most into the region after its own. */
-#define SMALL_MAX 65536ULL
-
-#define OFF_SHIFT     52 /* a block's offset in its page is above, its age below */
-#define AGE_MAX       ((1ULL << OFF_SHIFT) - 1) /* ns: 52 days */
-#define SLACK_UNKNOWN 0xffff
-#define TRANSIT       1
-
-struct packed {
-	uint64_t off_age;
-	uint32_t requested;
-	uint32_t site;
-	uint32_t tid;
-	uint16_t slack; /* usable minus requested bytes */
-	uint8_t tiered;
-	uint8_t flags;
-};
-_Static_assert(sizeof(struct packed) == 24, "bytes a live block");
-
-/* The counts are here and not in the leaves: a search then waits for one cache line less. */
-struct mp_region {
-	uint64_t starts; /* bit a page: a block starts in it, n[page] != 0 */
-	uint16_t n[REGION_PAGES], cap[REGION_PAGES];
-	struct packed *leaf[REGION_PAGES]; /* sorted */
-};
-
-/* A block in the ordered map. */
-struct big {
-	struct mp_span span;
-	struct mp_blk blk;
-};
-
-/* Where a small block is, or would be. */
-struct spot {
-	struct mp_region *region;
-	uint64_t key;
-	unsigned int page, i;
-};
-
-static unsigned int off_of(const struct packed *p)
-{
-	return p->off_age >> OFF_SHIFT;
-}
-
-static uint64_t key_of(uint64_t addr)
-{
-	return addr >> REGION_SHIFT;
-}
-
-static unsigned int page_of(uint64_t addr)
-{
-	return addr >> MP_PAGE_SHIFT & (REGION_PAGES - 1);
-}
-
-/* A block of no bytes holds its start, so that two blocks never start at one address. */
-static uint64_t reach(uint64_t start, uint64_t end)
-{
-	return end > start ? end : start + 1;
-}
+#include "model/blocks_inside.h"
 
 static bool is_small(const struct mp_blk *blk)
 {
@@ -90,24 +26,6 @@ static struct packed pack(const struct mp_blocks *bs, const struct mp_blk *blk)
 		.slack = blk->usable == MP_USABLE_UNKNOWN ? SLACK_UNKNOWN : blk->usable - size,
 		.tiered = blk->tiered,
 		.flags = blk->transit ? TRANSIT : 0,
-	};
-}
-
-static struct mp_blk unpack(const struct mp_blocks *bs, const struct spot *s)
-{
-	const struct packed *p = &s->region->leaf[s->page][s->i];
-	uint64_t start = s->key << REGION_SHIFT | (uint64_t)s->page << MP_PAGE_SHIFT | off_of(p);
-
-	return (struct mp_blk){
-		.start = start,
-		.end = start + p->requested,
-		.usable = p->slack == SLACK_UNKNOWN ? MP_USABLE_UNKNOWN
-						    : (uint64_t)p->requested + p->slack,
-		.t_ns = bs->epoch_ns + (p->off_age & AGE_MAX),
-		.site = p->site,
-		.tid = p->tid,
-		.tiered = p->tiered,
-		.transit = p->flags & TRANSIT,
 	};
 }
 
@@ -506,95 +424,4 @@ int mp_blocks__copy(struct mp_blocks *to, const struct mp_blocks *from)
 	to->n += from->big.n;
 	to->bytes = from->bytes;
 	return 0;
-}
-
-static void next_small(struct mp_blocks_iter *it)
-{
-	for (; it->key < it->nr_keys; it->key++, it->page = 0, it->i = 0) {
-		struct spot s = { .key = it->keys[it->key] };
-
-		s.region = mp_map__get(&it->bs->regions, s.key);
-		for (; it->page < REGION_PAGES; it->page++, it->i = 0) {
-			if (it->i >= s.region->n[it->page])
-				continue;
-			s.page = it->page;
-			s.i = it->i++;
-			it->small_next = unpack(it->bs, &s);
-			it->has_small = true;
-			return;
-		}
-	}
-	it->has_small = false;
-}
-
-static void next_big(struct mp_blocks_iter *it)
-{
-	const struct big *big = mp_omap_iter__next(&it->big);
-
-	it->has_big = big;
-	if (big)
-		it->big_next = big->blk;
-}
-
-int mp_blocks_iter__init(struct mp_blocks_iter *it, const struct mp_blocks *bs)
-{
-	*it = (struct mp_blocks_iter){ .bs = bs, .nr_keys = bs->regions.n };
-	it->keys = mp_map__keys(&bs->regions);
-	if (!it->keys)
-		return -ENOMEM;
-	it->big = mp_omap__iter(&bs->big);
-	next_small(it);
-	next_big(it);
-	return 0;
-}
-
-bool mp_blocks_iter__next(struct mp_blocks_iter *it, struct mp_blk *out)
-{
-	if (it->has_small && (!it->has_big || it->small_next.start < it->big_next.start)) {
-		*out = it->small_next;
-		next_small(it);
-		return true;
-	}
-	if (!it->has_big)
-		return false;
-	*out = it->big_next;
-	next_big(it);
-	return true;
-}
-
-void mp_blocks_iter__fini(struct mp_blocks_iter *it)
-{
-	mp_mem_free(it->bs->mem, it->keys);
-}
-
-static bool region_sound(const struct mp_region *r)
-{
-	int page;
-
-	for (page = 0; page < REGION_PAGES; page++)
-		if ((r->starts >> page & 1) != (r->n[page] != 0))
-			return false;
-	return true;
-}
-
-bool mp_blocks__sound(const struct mp_blocks *bs)
-{
-	struct mp_blocks_iter it;
-	struct mp_blk blk;
-	uint64_t edge = 0, n = 0, bytes = 0;
-	bool ok = true;
-	size_t i;
-
-	for (i = 0; i < mp_map__room(&bs->regions); i++)
-		if (bs->regions.slots[i].val)
-			ok &= region_sound(bs->regions.slots[i].val);
-	if (mp_blocks_iter__init(&it, bs))
-		return false;
-	for (; mp_blocks_iter__next(&it, &blk); n++) {
-		ok &= blk.start >= edge && blk.end >= blk.start;
-		edge = reach(blk.start, blk.end);
-		bytes += blk.end - blk.start;
-	}
-	mp_blocks_iter__fini(&it);
-	return ok && n == bs->n && bytes == bs->bytes;
 }

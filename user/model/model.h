@@ -229,7 +229,7 @@ struct mp_page {
 	uint16_t node;
 	uint8_t zone, order, kind, by, state, source;
 	bool node_known;
-	bool major; /* the fault that brought it had to read from a device */
+	bool major;    /* the fault that brought it had to read from a device */
 	bool past_cut; /* there was more, which is lost */
 	uint32_t nr_past;
 	const struct mp_past *past; /* oldest first; with history only */
@@ -361,7 +361,7 @@ struct mp_proc {
 	struct mp_heap_facts glibc;
 	struct mp_limit limit;
 	struct mp_give_back given_back;
-	struct mp_waits waits; /* of all its faults, whoever owns the memory */
+	struct mp_waits waits;    /* of all its faults, whoever owns the memory */
 	const uint64_t *departed; /* bytes of pages, by how they went; NULL: no history is kept */
 	struct mp_xray_facts xray;
 	struct mp_refusal *refusals; /* by when the first of each was */

@@ -1,20 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "model/pages.h"
-
 #include <errno.h>
 #include <string.h>
 
 #include "model/history.h"
+#include "model/pages_inside.h"
 
-#define REGION 64 /* pages */
 /* Readings of a page table are older than their event by less than this. */
 #define MEMORY_NS 10000000000ULL
-
-struct region {
-	uint64_t live;      /* bit a page: held; other records keep only t_ns, when the page went */
-	uint64_t newest_ns; /* last time a page of it went */
-	struct mp_page_rec rec[REGION];
-};
 
 void mp_ledger__init(struct mp_ledger *l, struct mp_mem *mem)
 {
@@ -46,34 +38,6 @@ void mp_pages__fini(struct mp_pages *ps)
 	for (i = 0; i < mp_map__room(&ps->regions); i++)
 		mp_mem_free(ps->regions.mem, ps->regions.slots[i].val);
 	mp_map__fini(&ps->regions);
-}
-
-static bool mapped(const struct mp_page_rec *rec)
-{
-	return rec->state == MP_STATE_PRESENT || rec->state == MP_STATE_SHARED_COW;
-}
-
-/* For the number of pages that stand. */
-static bool counts(const struct mp_pages *ps, const struct mp_page_rec *rec)
-{
-	return !ps->closed && mapped(rec);
-}
-
-/* The zero page is everybody's: it is not in the index. */
-static bool indexed(const struct mp_pages *ps, const struct mp_page_rec *rec)
-{
-	return !ps->closed && rec->pfn && mapped(rec);
-}
-
-static struct mp_ref ref_of(const struct mp_pages *ps, uint64_t vpn)
-{
-	return (struct mp_ref){ .space = ps->space, .vpn = vpn };
-}
-
-static struct mp_page_rec *held(const struct region *r, uint64_t vpn)
-{
-	return r && r->live >> vpn % REGION & 1 ? (struct mp_page_rec *)&r->rec[vpn % REGION]
-						: NULL;
 }
 
 struct mp_page_rec *mp_pages__get(const struct mp_pages *ps, uint64_t vpn)
@@ -540,64 +504,4 @@ void mp_pages__clear(struct mp_pages *ps)
 	ps->shared_ns = 0;
 	ps->forked_ns = 0;
 	ps->unshared_ns = 0;
-}
-
-int mp_pages_iter__init(struct mp_pages_iter *it, const struct mp_pages *ps)
-{
-	*it = (struct mp_pages_iter){ .ps = ps, .nr_keys = ps->regions.n };
-	it->keys = mp_map__keys(&ps->regions);
-	return it->keys ? 0 : -ENOMEM;
-}
-
-const struct mp_page_rec *mp_pages_iter__next(struct mp_pages_iter *it, uint64_t *vpn)
-{
-	for (; it->key < it->nr_keys; it->key++, it->i = 0) {
-		const struct region *r = mp_map__get(&it->ps->regions, it->keys[it->key]);
-
-		while (it->i < REGION) {
-			*vpn = it->keys[it->key] * REGION + it->i++;
-			if (held(r, *vpn))
-				return held(r, *vpn);
-		}
-	}
-	return NULL;
-}
-
-void mp_pages_iter__fini(struct mp_pages_iter *it)
-{
-	mp_mem_free(it->ps->regions.mem, it->keys);
-}
-
-bool mp_ledger__sound(const struct mp_ledger *l)
-{
-	uint64_t in_index = 0, stand = 0;
-	size_t s, i;
-
-	for (s = 0; s < l->nr; s++) {
-		const struct mp_pages *ps = l->spaces[s];
-		uint64_t n = 0, rss = 0, dead = 0, vpn;
-
-		for (i = 0; i < mp_map__room(&ps->regions); i++) {
-			const struct region *r = ps->regions.slots[i].val;
-
-			dead += r && !r->live;
-			for (vpn = ps->regions.slots[i].key * REGION; r; vpn++) {
-				const struct mp_page_rec *rec = held(r, vpn);
-
-				n += !!rec;
-				stand += rec && counts(ps, rec);
-				rss += rec && mapped(rec);
-				if (rec && indexed(ps, rec)) {
-					in_index++;
-					if (!mp_pfns__has(&l->pfns, rec->pfn, ref_of(ps, vpn)))
-						return false;
-				}
-				if (vpn % REGION == REGION - 1)
-					break;
-			}
-		}
-		if (n != ps->n || rss != ps->nr_rss || dead != ps->dead)
-			return false;
-	}
-	return stand == l->mapped && in_index == mp_pfns__count(&l->pfns);
 }
