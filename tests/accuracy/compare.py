@@ -456,6 +456,12 @@ def wrongs(report, pid):
     def row(process, state="present", source="fault"):
         return next(r for r in process["pages"] if r["state"] == state and r["source"] == source)
 
+    def told_as_fault(process):
+        row(process, source="populate")  # the first may be a page of which nothing is expected
+        for populated in process["pages"]:
+            if populated["source"] == "populate" and populated["state"] == "present":
+                populated["source"] = "fault"
+
     def site(wrong):
         return next(s for s in wrong["sites"] if s["frames"] and s["live_blocks"] and
                     str(s["frames"][0]["function"]).startswith("site_"))
@@ -476,8 +482,7 @@ def wrongs(report, pid):
     yield change("zero told as present", lambda w, p: row(p, "zero").update(state="present"))
     yield change("present told as zero", lambda w, p: row(p).update(state="zero"))
     yield change("a reconciled page", lambda w, p: row(p).update(source="reconciled"))
-    yield change("populate told as fault",
-                 lambda w, p: row(p, source="populate").update(source="fault"))
+    yield change("populate told as fault", lambda w, p: told_as_fault(p))
     yield change("zero fault told as anon", lambda w, p: row(p, "zero").update(kind="anon"))
     if any(process["pid"] == pid and process["at"] == "exit" for process in report["processes"]):
         yield change("a mapping missing", lambda w, p: p["vmas"].remove(
