@@ -40,6 +40,8 @@ static __always_inline int fault_start(u64 addr, struct mp_regs *regs, u64 ec, u
 	t->fault_addr = addr;
 	t->fault_flags = flags | (ec & PF_PROT ? MP_FAULT_PROT : 0) |
 			 (ec & PF_WRITE ? MP_FAULT_WRITE : 0);
+	if (!(ec & PF_PROT)) /* nothing is present, but it may have been swapped out */
+		t->fault_flags |= mp_entry_before(BPF_CORE_READ(task, mm), addr) & MP_FAULT_SWAPIN;
 	t->fault_ip = 0;
 	if (!(flags & MP_FAULT_KERNEL))
 		bpf_probe_read_kernel(&t->fault_ip, 8, &regs->rip);

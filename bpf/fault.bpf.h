@@ -292,4 +292,16 @@ static __always_inline int send_fault(struct mm_struct *mm, u32 owner, u64 addr,
 	return 0;
 }
 
+/* What was there before: COW needs a present entry, swap-in that of a swapped page. */
+static __always_inline u32 mp_entry_before(struct mm_struct *mm, u64 addr)
+{
+	struct mp_leaf leaf;
+
+	if (mp_walk(mm, addr, false, &leaf) || !leaf.val)
+		return 0;
+	if (pte_present(leaf.val))
+		return MP_FAULT_PROT;
+	return is_swapped(leaf.val) ? MP_FAULT_SWAPIN : 0;
+}
+
 #endif

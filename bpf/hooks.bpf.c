@@ -34,18 +34,6 @@ static __always_inline u32 owner_of(struct mm_struct *mm)
 	return owner ? *owner : 0;
 }
 
-/* What was there before: COW needs a present entry, swap-in that of a swapped page. */
-static __always_inline u32 entry_before(struct mm_struct *mm, u64 addr)
-{
-	struct mp_leaf leaf;
-
-	if (mp_walk(mm, addr, false, &leaf) || !leaf.val)
-		return 0;
-	if (pte_present(leaf.val))
-		return MP_FAULT_PROT;
-	return is_swapped(leaf.val) ? MP_FAULT_SWAPIN : 0;
-}
-
 /*
  * There are as many returns of a kretprobe at a time as CPUs where the kernel does not preempt (5.10),
  * and 10 at least elsewhere (kernel/trace/trace_kprobe.c gives no maxactive for perf's): while that
@@ -93,7 +81,7 @@ static __always_inline int fault_enter(u64 vma_at, u64 addr, u32 flags, struct m
 		t->fault_flags |= MP_FAULT_KERNEL;
 	else
 		bpf_probe_read_kernel(&t->fault_ip, 8, &regs->rip);
-	t->fault_flags |= entry_before(mm, addr);
+	t->fault_flags |= mp_entry_before(mm, addr);
 	t->nr_allocs = 0;
 	t->stage = 0;
 	forget_stall(t);

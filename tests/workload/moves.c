@@ -206,31 +206,103 @@ static void scenario_fork_migrate(void)
 	must(waitpid(child, &status, 0) != child || status, "child");
 }
 
-/* Half of the frames of a large range are free: the others are moved together. */
-static void scenario_compact(void)
+static size_t free_bytes(void)
 {
-	size_t n = 32 * MIB, moved = 0;
-	uint64_t *before = mmap(NULL, n / TRUTH_PAGE * 8, PROT_READ | PROT_WRITE,
-				MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	int pm = truth_open("/proc/self/pagemap"), fd;
-	char *p = truth_at(site_mmap(n, 0));
+	return (size_t)sysconf(_SC_AVPHYS_PAGES) * TRUTH_PAGE;
+}
 
-	must(before == MAP_FAILED || madvise(p, n, MADV_NOHUGEPAGE), "MADV_NOHUGEPAGE");
-	write_pages(p, n);
-	truth_expect(p, n, "anon", "user", "fault");
-	for (size_t at = 0; at < n; at += 2 * TRUTH_PAGE)
+static void write_word(const char *path, const char *word)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	must(fd < 0 || write(fd, word, strlen(word)) != (ssize_t)strlen(word), path);
+	close(fd);
+}
+
+/* Another process takes half of the memory that is free, until the pipe is closed. */
+static int take_half(pid_t *child)
+{
+	int down[2];
+	char byte, *p;
+
+	must(pipe2(down, O_CLOEXEC), "pipe");
+	*child = fork();
+	must(*child < 0, "fork");
+	if (*child) {
+		close(down[0]);
+		return down[1];
+	}
+	close(down[1]);
+	p = mmap(NULL, free_bytes() / 2, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	_exit(p == MAP_FAILED || read(down[0], &byte, 1) != 0);
+}
+
+#define LOOSE (16 * MIB)
+
+/* Memory half of whose frames are free again. */
+static char *make_holes(void)
+{
+	char *p = truth_at(site_mmap(LOOSE, 0));
+
+	must(madvise(p, LOOSE, MADV_NOHUGEPAGE) || madvise(p, LOOSE, MADV_DONTFORK), "madvise");
+	write_pages(p, LOOSE);
+	truth_expect(p, LOOSE, "anon", "user", "fault");
+	for (size_t at = 0; at < LOOSE; at += 2 * TRUTH_PAGE)
 		must(madvise(p + at, TRUTH_PAGE, MADV_DONTNEED), "MADV_DONTNEED");
-	must(pread(pm, before, n / TRUTH_PAGE * 8, (uintptr_t)p / TRUTH_PAGE * 8) !=
-		     (ssize_t)(n / TRUTH_PAGE * 8),
+	return p;
+}
+
+static void read_frames(const char *p, uint64_t *entries)
+{
+	int pm = truth_open("/proc/self/pagemap");
+
+	must(pread(pm, entries, LOOSE / TRUTH_PAGE * 8, (uintptr_t)p / TRUTH_PAGE * 8) !=
+		     (ssize_t)(LOOSE / TRUTH_PAGE * 8),
 	     "pagemap");
 	close(pm);
-	fd = open("/proc/sys/vm/compact_memory", O_WRONLY | O_CLOEXEC);
-	must(fd < 0 || write(fd, "1", 1) != 1, "compact_memory");
+}
+
+/*
+ * Compaction moves what lies low to what is free above. Between one range and the other half of the
+ * memory is taken, and then given back: there is room on one side of it or the other.
+ */
+static size_t compact(uint64_t *frames)
+{
+	size_t size = LOOSE / TRUTH_PAGE, moved = 0;
+	uint64_t *now = frames + 2 * size;
+	char *p[2];
+	pid_t child;
+	int fd, status;
+
+	p[0] = make_holes();
+	fd = take_half(&child);
+	p[1] = make_holes();
 	close(fd);
-	for (size_t i = 1; i < n / TRUTH_PAGE; i += 2)
-		moved += (entry_of(p + i * TRUTH_PAGE) & PM_PFN) != (before[i] & PM_PFN);
+	must(waitpid(child, &status, 0) != child || status, "child");
+	for (int i = 0; i < 2; i++)
+		read_frames(p[i], frames + i * size);
+	write_word("/proc/sys/vm/compact_memory", "1");
+	for (int i = 0; i < 2; i++) {
+		read_frames(p[i], now);
+		for (size_t k = 1; k < size; k += 2)
+			moved += (now[k] & PM_PFN) != (frames[i * size + k] & PM_PFN);
+	}
+	return moved;
+}
+
+/* It depends on what the machine did before: not each round moves something. */
+static void scenario_compact(void)
+{
+	size_t bytes = 3 * LOOSE / TRUTH_PAGE * 8, moved = 0;
+	uint64_t *frames = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+				MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	must(frames == MAP_FAILED, "mmap");
+	for (int round = 0; !moved && round < 5; round++)
+		moved = compact(frames);
 	must(!moved, "nothing was compacted");
-	munmap(before, n / TRUTH_PAGE * 8);
+	munmap(frames, bytes);
 }
 
 /* From one node to another, by the process itself; there are two of them. */
