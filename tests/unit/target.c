@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -324,14 +326,45 @@ static void test_hostile_name(void **state)
 	free(ev);
 }
 
-int main(void)
+#define HELD (512UL << 20)
+
+/* Executed by a process that holds much: the program's peak is its own. */
+static void test_peak_is_own(void **state)
+{
+	char *held = mmap(NULL, HELD, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned long bytes = 0;
+	FILE *told;
+
+	(void)state;
+	assert_ptr_not_equal(held, MAP_FAILED);
+	memset(held, 1, HELD);
+	told = popen("exec /proc/$PPID/exe peak", "r");
+	assert_non_null(told);
+	assert_int_equal(fscanf(told, "%lu", &bytes), 1);
+	assert_int_equal(pclose(told), 0);
+	munmap(held, HELD);
+	assert_in_range(bytes, 1 << 20, HELD - 1);
+}
+
+static int print_peak(void)
+{
+	uint64_t bytes = 0;
+
+	mp_own_cpu_ns(&bytes);
+	return printf("%" PRIu64 "\n", bytes) < 0;
+}
+
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_no_process), cmocka_unit_test(test_thread),
-		cmocka_unit_test(test_zombie),     cmocka_unit_test(test_programs),
-		cmocka_unit_test(test_privilege),  cmocka_unit_test(test_end_is_told),
-		cmocka_unit_test(test_proc_event), cmocka_unit_test(test_hostile_name),
+		cmocka_unit_test(test_no_process),  cmocka_unit_test(test_thread),
+		cmocka_unit_test(test_zombie),      cmocka_unit_test(test_programs),
+		cmocka_unit_test(test_privilege),   cmocka_unit_test(test_end_is_told),
+		cmocka_unit_test(test_proc_event),  cmocka_unit_test(test_hostile_name),
+		cmocka_unit_test(test_peak_is_own),
 	};
 
+	if (argc > 1 && !strcmp(argv[1], "peak"))
+		return print_peak();
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
