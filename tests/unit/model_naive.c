@@ -417,7 +417,7 @@ static void remember(struct proc *p, uint64_t addr, uint64_t len, uint64_t ts_ns
 static void on_range(struct naive *n, struct proc *p, const struct mp_ev_range *ev)
 {
 	uint64_t at = ev->op == MP_OP_MMAP ? (uint64_t)ev->ret : ev->addr;
-	uint64_t first = (at - NAIVE_BASE) / MP_PAGE_SIZE, nr = ev->len / MP_PAGE_SIZE;
+	uint64_t first = (at - NAIVE_BASE) / MP_PAGE_SIZE, nr = ev->len / MP_PAGE_SIZE, i;
 
 	naive_past_range(n, p, ev);
 	if (ev->ret < 0)
@@ -428,8 +428,13 @@ static void on_range(struct naive *n, struct proc *p, const struct mp_ev_range *
 		memset(&p->maps[first], 0, nr * sizeof(p->maps[0]));
 		break;
 	case MP_OP_MADVISE:
-		if (ev->prot != MADV_DONTNEED)
+		if (ev->prot != MADV_DONTNEED) { /* MADV_FREE: of what is in swap nothing is left */
+			for (i = first; i < first + nr; i++)
+				if (p->pages[i].there && p->pages[i].state == MP_STATE_SWAPPED &&
+				    p->pages[i].changed_ns < ev->enter_ns)
+					drop(n, &p->pages[i], ev->h.ts_ns);
 			return;
+		}
 		drop_range(n, p, first, nr, ev);
 		break;
 	case MP_OP_MMAP:

@@ -173,7 +173,10 @@ void naive_past_went(struct naive *n, const struct page *g)
 
 	if (!n->keep || !g->there)
 		return;
-	e = entry(n, g, g, ends ? n->why.what : MP_PAST_UNKNOWN);
+	e = entry(n, g, g,
+		  ends                               ? n->why.what
+		  : n->why.what == MP_PAST_MADV_FREE ? MP_PAST_RECLAIM
+						     : MP_PAST_UNKNOWN);
 	owner = block_owner(&n->procs[e.pid - 1], e.page);
 	if (owner > 0)
 		e.owner = owner;

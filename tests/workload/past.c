@@ -438,8 +438,19 @@ static void scenario_swap(void)
 	for (int i = 0; i < 32; i++)
 		if (!strcmp(last_of(p + i * TRUTH_PAGE)->what, "swap_out"))
 			came(p + i * TRUTH_PAGE, 1, "fault/swapin", "touch_again", "own_pages");
+	leave_pages(p + 48 * TRUTH_PAGE, 16);
+	for (int i = 48; i < 64; i++) {
+		int swapped = !strcmp(last_of(p + i * TRUTH_PAGE)->what, "swap_out");
+		struct step *s =
+			add(p + i * TRUTH_PAGE, swapped ? "reclaim" : "madv_free", "leave_pages");
+
+		s->pfn = swapped ? 0 : s->pfn;
+		must(swapped && entry_of(p + i * TRUTH_PAGE), "MADV_FREE left what was in swap");
+	}
 	unmap_pages(p, 64);
 	for (int i = 0; i < 64; i++) {
+		if (!strcmp(last_of(p + i * TRUTH_PAGE)->what, "reclaim"))
+			continue;
 		int swapped = !strcmp(last_of(p + i * TRUTH_PAGE)->what, "swap_out");
 		struct step *s = add(p + i * TRUTH_PAGE, "munmap", "unmap_pages");
 

@@ -306,7 +306,9 @@ static bool is_lazy(const struct mp_history *h, uint64_t last, uint32_t *site)
 void mp_history__gone(struct mp_history *h, const struct mp_pages *ps, uint64_t vpn,
 		      const struct mp_page_rec *old)
 {
-	int what = mp_past_is_end(h->cause.what) ? h->cause.what : MP_PAST_UNKNOWN;
+	int what = mp_past_is_end(h->cause.what)        ? h->cause.what
+		   : h->cause.what == MP_PAST_MADV_FREE ? MP_PAST_RECLAIM /* it was in swap */
+							: MP_PAST_UNKNOWN;
 	struct mp_past_rec went = about(h, ps, vpn, what, old);
 	struct mp_process *p = process_of(ps);
 	uint32_t owner = block_owner(p, vpn), freed_by;

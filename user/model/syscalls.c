@@ -476,6 +476,39 @@ static bool moves_code(const struct mp_process *p, const struct mp_ev_range *ev)
 	return false;
 }
 
+struct advice {
+	struct mp_process *p;
+	const struct mp_ev_range *ev;
+};
+
+static int drop_swapped(void *ctx, uint64_t vpn, uint64_t set)
+{
+	const struct advice *a = ctx;
+	struct mp_pages *ps = &a->p->pages;
+
+	for (; set; set &= set - 1) {
+		uint64_t at = vpn + __builtin_ctzll(set);
+		const struct mp_page_rec *rec = mp_pages__get(ps, at);
+
+		if (rec && rec->state == MP_STATE_SWAPPED &&
+		    mp_pages__changed_ns(ps, at) < a->ev->enter_ns)
+			mp_pages__drop(ps, at, a->ev->h.ts_ns);
+	}
+	return 0;
+}
+
+/* What is in memory goes when the kernel wants it, what is in swap at once (madvise_free_pte_range). */
+static int on_madv_free(struct mp_process *p, const struct mp_ev_range *ev)
+{
+	struct mp_span s = span_of(ev->addr, ev->len);
+	struct advice a = { p, ev };
+
+	if (s.start >= s.end || (failed(ev) && ev->ret != -ENOMEM))
+		return 0;
+	return mp_pages__going(&p->pages, s.start >> MP_PAGE_SHIFT,
+			       (s.end - s.start) >> MP_PAGE_SHIFT, 1, true, drop_swapped, &a);
+}
+
 int mp_on_range(struct mp_model *m, struct mp_process *p, const struct mp_ev_range *ev)
 {
 	int err = 0;
@@ -491,7 +524,9 @@ int mp_on_range(struct mp_model *m, struct mp_process *p, const struct mp_ev_ran
 	}
 	if (ev->op == MP_OP_MPROTECT && ev->ret == -ENOMEM)
 		return protect_to_hole(p, ev);
-	if (failed(ev) || ev->op == MP_OP_MADVISE)
+	if (ev->op == MP_OP_MADVISE)
+		return ev->prot == MADV_FREE ? on_madv_free(p, ev) : 0;
+	if (failed(ev))
 		return 0;
 	if (moves_code(p, ev))
 		mp_process_remap(m, p);
