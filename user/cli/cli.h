@@ -37,6 +37,7 @@ struct mp_options {
 	struct mp_symbols *symbols; /* mp_open_symbols() */
 	uint32_t row;               /* enum mp_row, 0: auto */
 	const struct mp_view *view;
+	bool perfetto; /* report: the view that follows events, and is none of a report */
 	struct mp_view_opts view_opts;
 	struct mp_failif fail_if[8];
 	size_t nr_fail_if;
@@ -70,6 +71,7 @@ int mp_cmd_default(struct mp_options *o);
 int mp_cmd_trace(struct mp_options *o);
 int mp_cmd_record(struct mp_options *o);
 int mp_cmd_report(struct mp_options *o);
+int mp_report_timeline(struct mp_options *o); /* as a command */
 int mp_cmd_symbolize(struct mp_options *o);
 int mp_cmd_top(struct mp_options *o);
 int mp_cmd_explain(struct mp_options *o);

@@ -66,7 +66,11 @@ int mp_cmd_report(struct mp_options *o)
 	struct mp_err err = { .exit = 0 };
 	struct mp_loss loss = { 0 };
 	struct replay r = { 0 };
-	int rc = read_events(o, &r, &err);
+	int rc;
+
+	if (o->perfetto)
+		return mp_report_timeline(o);
+	rc = read_events(o, &r, &err);
 
 	if (!rc && o->at == MP_AT_PEAK)
 		rc = go_to_peak(o, &r, &err);

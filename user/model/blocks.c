@@ -250,15 +250,16 @@ static void drop_small(struct mp_blocks *bs, const struct spot *s)
 void mp_blocks__soon(const struct mp_blocks *bs, uint64_t addr, int near)
 {
 	const struct mp_region *r = near < 2 ? mp_map__get(&bs->regions, key_of(addr)) : NULL;
-	unsigned int page = page_of(addr), off = addr & ~MP_PAGE_MASK;
+	unsigned int page = page_of(addr), i;
 
 	if (r && near == 0) {
 		__builtin_prefetch(&r->starts);
 		__builtin_prefetch(&r->n[page], 1);
 		__builtin_prefetch(&r->leaf[page]);
 	} else if (r && r->n[page]) {
-		__builtin_prefetch(r->leaf[page] + (r->n[page] * off >> MP_PAGE_SHIFT), 1);
-		__builtin_prefetch(r->leaf[page] + (r->n[page] * off >> MP_PAGE_SHIFT) + 2, 1);
+		i = r->n[page] * (addr & ~MP_PAGE_MASK) >> MP_PAGE_SHIFT;
+		__builtin_prefetch(r->leaf[page] + i, 1);
+		__builtin_prefetch(r->leaf[page] + i + 2, 1);
 	}
 }
 

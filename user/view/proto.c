@@ -56,12 +56,16 @@ static void put_varint(struct mp_proto *p, uint64_t n)
 	put(p, bytes, varint(n, bytes));
 }
 
-void mp_proto_number(struct mp_proto *p, uint32_t field, uint64_t n)
+void mp_proto_set(struct mp_proto *p, uint32_t field, uint64_t n)
 {
-	if (!n)
-		return;
 	put_varint(p, (uint64_t)field << 3 | VARINT);
 	put_varint(p, n);
+}
+
+void mp_proto_number(struct mp_proto *p, uint32_t field, uint64_t n)
+{
+	if (n)
+		mp_proto_set(p, field, n);
 }
 
 void mp_proto_bytes(struct mp_proto *p, uint32_t field, const void *bytes, size_t len)

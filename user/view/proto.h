@@ -21,6 +21,8 @@ void mp_proto_clear(struct mp_proto *p);
 
 /* A varint field; one that is 0 is left out, for that is what it means. */
 void mp_proto_number(struct mp_proto *p, uint32_t field, uint64_t n);
+/* The same, and there if it is 0: a field of a oneof. */
+void mp_proto_set(struct mp_proto *p, uint32_t field, uint64_t n);
 /* An element of a repeated field, or one that is to be there though empty. */
 void mp_proto_bytes(struct mp_proto *p, uint32_t field, const void *bytes, size_t len);
 void mp_proto_string(struct mp_proto *p, uint32_t field, const char *s);
