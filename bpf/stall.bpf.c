@@ -100,7 +100,7 @@ int mp_wanting(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-/* ---- try_to_compact_pages: called for an allocation only, and counted so in compact_stall ------- */
+/* ---- try_to_compact_pages: called for an allocation only; compact_stall counts it -------------- */
 
 static __always_inline int compact_enter(void)
 {
