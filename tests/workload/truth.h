@@ -220,6 +220,8 @@ static void truth_say_page(int kpf, const struct truth_vma *v, uint64_t addr, ui
 	uint64_t pfn = e & PM_PFN;
 	int order, alone;
 
+	if (e & PM_SWAP && v->exec)
+		return; /* as below, and swapped out */
 	if (e & PM_SWAP) {
 		truth_say("page %#" PRIx64 " 0 swapped 0 0\n", addr);
 		return;
