@@ -296,6 +296,7 @@ void naive_past_range(struct naive *n, struct proc *p, const struct mp_ev_range 
 	int ret = (ev->ret - NAIVE_BASE) / MP_PAGE_SIZE;
 	const struct map *m = &p->maps[addr];
 	uint32_t pid = ev->h.tgid;
+	int i;
 
 	n->why.who = n->asked[pid - 1][ev->h.tid % TIDS] = naive_caller(ev->caller);
 	/* a stack is told of odd callers: of those it is known to be inside of free() */
@@ -320,6 +321,14 @@ void naive_past_range(struct naive *n, struct proc *p, const struct mp_ev_range 
 		explain(n, pid, addr, len, ev->enter_ns);
 		return;
 	case MP_OP_MMAP:
+		for (i = ret; !fn && i < ret + len; i++) {
+			size_t newest = n->newest[pid - 1][i];
+			struct past *e = naive_past_kept(n, newest) ? &n->past[newest - 1] : NULL;
+
+			if (e && e->what <= MP_PAST_MREMAP_IN && e->t_ns >= ev->enter_ns &&
+			    !e->owner)
+				e->owner = n->why.who;
+		}
 		if (!(ev->flags & MAP_FIXED))
 			return;
 		n->why.what = MP_PAST_MMAP;

@@ -120,7 +120,7 @@ struct telling {
 	struct mp_history *h;
 	struct mp_pages *ps;
 	uint64_t since_ns;
-	bool lazy;
+	bool lazy, claimed;
 };
 
 static int tell(void *ctx, uint64_t vpn, uint64_t set)
@@ -131,9 +131,11 @@ static int tell(void *ctx, uint64_t vpn, uint64_t set)
 		uint64_t at = vpn + __builtin_ctzll(set);
 		const struct mp_page_rec *rec = mp_pages__get(t->ps, at);
 
-		if (!t->lazy)
+		if (t->claimed)
+			mp_history__claim(t->h, t->ps, at, t->since_ns);
+		if (!t->lazy && t->h->cause.what != MP_PAST_UNKNOWN)
 			mp_history__explain(t->h, t->ps, at, t->since_ns);
-		else if (rec && rec->t_ns < t->since_ns && rec->state != MP_STATE_ZERO)
+		if (t->lazy && rec && rec->t_ns < t->since_ns && rec->state != MP_STATE_ZERO)
 			mp_history__lazy(t->h, t->ps, at, rec);
 	}
 	return 0;
@@ -142,12 +144,15 @@ static int tell(void *ctx, uint64_t vpn, uint64_t set)
 static int tell_range(struct mp_model *m, struct mp_process *p, const struct mp_ev_range *ev,
 		      struct mp_span s)
 {
-	struct telling t = { m->history, &p->pages, ev->enter_ns, false };
+	const struct mp_cause *c = &m->history->cause;
+	struct telling t = { .h = m->history, .ps = &p->pages, .since_ns = ev->enter_ns };
 	uint64_t vpn = s.start >> MP_PAGE_SHIFT, nr = (s.end - s.start) >> MP_PAGE_SHIFT;
 
-	if (s.start >= s.end || m->history->cause.what == MP_PAST_UNKNOWN)
+	t.lazy = c->what == MP_PAST_MADV_FREE;
+	/* MAP_POPULATE: its faults were told before the mapping was */
+	t.claimed = ev->op == MP_OP_MMAP && !c->fn;
+	if (s.start >= s.end || (c->what == MP_PAST_UNKNOWN && !t.claimed))
 		return 0;
-	t.lazy = m->history->cause.what == MP_PAST_MADV_FREE;
 	/* what went since can have come again since, or something older been moved there */
 	return mp_pages__going(&p->pages, vpn, nr, t.lazy ? ev->enter_ns : 1, !t.lazy, tell, &t);
 }

@@ -371,6 +371,16 @@ void mp_history__explain(struct mp_history *h, const struct mp_pages *ps, uint64
 	}
 }
 
+void mp_history__claim(struct mp_history *h, const struct mp_pages *ps, uint64_t vpn,
+		       uint64_t since_ns)
+{
+	uint64_t last = mp_history__last(h, ps->space, vpn);
+	struct mp_past_rec *rec = last ? entry(h, last) : NULL;
+
+	if (rec && rec->what < MP_PAST_COLLAPSE && rec->t_ns >= since_ns && !rec->owner)
+		rec->owner = h->cause.site;
+}
+
 void mp_history__explain_all(struct mp_history *h, const struct mp_pages *ps, uint64_t since_ns)
 {
 	size_t i;

@@ -90,7 +90,10 @@ void mp_history__lazy(struct mp_history *h, const struct mp_pages *ps, uint64_t 
 /* What went of the page at @since_ns or later, nobody knew why, went for the cause under way. */
 void mp_history__explain(struct mp_history *h, const struct mp_pages *ps, uint64_t vpn,
 			 uint64_t since_ns);
-/* The same of every page of an address space. */
+/* What came at @since_ns or later, as the last that happened, and was nobody's, came for the caller. */
+void mp_history__claim(struct mp_history *h, const struct mp_pages *ps, uint64_t vpn,
+		       uint64_t since_ns);
+/* As explain, of every page of an address space. */
 void mp_history__explain_all(struct mp_history *h, const struct mp_pages *ps, uint64_t since_ns);
 
 /* Entry number @n, + 1, and what came before it: for the report. 0: it is none, or lost. */

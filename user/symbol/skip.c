@@ -50,6 +50,7 @@ static const char *const known[] = {
 	"mmap64",
 	"__mmap",
 	"__mmap64",
+	"__GI___mmap*",
 	"mremap",
 	"__mremap",
 	"*morecore",
@@ -69,6 +70,7 @@ static const char *const known[] = {
 	"__madvise",
 	"munmap",
 	"__munmap",
+	"__GI___munmap",
 	/* and what changes it */
 	"mprotect",
 	"__mprotect",
