@@ -200,7 +200,8 @@ $(BUILD)/tests/workload/%: tests/workload/%.cc
 
 # The code under a fuzzer is compiled by clang, into a library of its own.
 fuzz_cflags = $(std) $(includes) $(CPPFLAGS) -O1 -g -fno-omit-frame-pointer \
-	-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined
+	-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined \
+	-DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
 fuzz_objects := $(sources:%.c=$(BUILD)/fuzz/%.o)
 
 $(BUILD)/fuzz/%.o: %.c $(BUILD)/config.h | $(skeletons)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The bytes of a trace file, all the way: reader, decoder, model, report, every view. What does not
- * begin like a trace gets a header, so that the fuzzer's work goes into events.
+ * begin like a trace gets a header, of version 1, or with an F before it of version 2, so that the
+ * fuzzer's work goes into events and frames. In this build CRCs are not looked at.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "trace/trace.h"
+#include "view/perfetto.h"
 #include "view/view.h"
 
 /*
@@ -19,10 +21,14 @@
  * asks for, not an error, but more than a fuzzer's memory.
  */
 #define PAGES_MAX (1 << 16)
+/* A frame of a few bytes may hold a megabyte of events: that is only time. */
+#define EVENTS_MAX 2000
 
 struct run {
 	struct mp_model *model;
-	uint64_t pages;
+	struct mp_symbols *symbols;
+	struct mp_perfetto *timeline;
+	uint64_t pages, events;
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -33,6 +39,8 @@ static int apply(void *ctx, const struct mp_ev *ev)
 	struct mp_ev *copy;
 	int ret;
 
+	if (++run->events > EVENTS_MAX)
+		return 1;
 	if (ev->type == MP_EV_PAGES) {
 		run->pages += ((const struct mp_ev_pages *)ev)->nr;
 		if (run->pages > PAGES_MAX)
@@ -48,11 +56,22 @@ static int apply(void *ctx, const struct mp_ev *ev)
 	if (!copy)
 		abort();
 	memcpy(copy, ev, ev->size);
-	ret = mp_model__apply(run->model, copy);
+	ret = mp_symbols__hear(run->symbols, copy);
+	if (!ret)
+		ret = mp_perfetto__put(run->timeline, copy);
+	if (!ret)
+		ret = mp_model__apply(run->model, copy);
 	free(copy);
 	if (ret && ret != -ENOMEM)
 		abort();
 	return ret;
+}
+
+static void soon(void *ctx, const struct mp_ev *ev, int near)
+{
+	struct run *run = ctx;
+
+	mp_model__soon(run->model, ev, near);
 }
 
 static void draw(const struct mp_report *r)
@@ -100,6 +119,11 @@ static void make_file(int fd, const uint8_t *data, size_t size)
 
 	if (ftruncate(fd, 0) || lseek(fd, 0, SEEK_SET) < 0)
 		abort();
+	if (size && *data == 'F') {
+		header.version = 2;
+		data++;
+		size--;
+	}
 	if (size < 8 || memcmp(data, MP_FILE_MAGIC, 8))
 		write_all(fd, &header, sizeof(header));
 	write_all(fd, data, size);
@@ -107,7 +131,9 @@ static void make_file(int fd, const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static const struct mp_view_opts opts = { .top = 0 };
 	static int fd = -1;
+	static FILE *nowhere;
 	struct run run = { .pages = 0 };
 	struct mp_err err = { .exit = 0 };
 	struct mp_report *report;
@@ -118,17 +144,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		fd = memfd_create("trace", MFD_CLOEXEC);
 	make_file(fd, data, size);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (!nowhere)
+		nowhere = fopen("/dev/null", "w");
+	run.symbols = mp_symbols__new();
 	run.model = mp_model__new();
+	run.timeline = mp_perfetto__new(run.model, NULL, &opts, nowhere);
+	if (!run.symbols || !run.timeline)
+		abort();
 	/* every second one keeps the past of pages, and not all of it */
 	if (!run.model || (size / 8 % 2 && mp_model__keep_history(run.model, 300)))
 		abort();
-	ret = mp_file_read(path, apply, NULL, &run, &truncated, &err);
+	ret = mp_file_read(path, apply, soon, &run, &truncated, &err);
 	if (ret < 0 && ret != -ENOMEM && !err.text[0])
 		abort();
 	report = mp_model__report(run.model, MP_REPORT_PAGES | MP_REPORT_BLOCKS);
-	mp_model__free(run.model);
-	if (!report)
+	ret = report ? mp_perfetto__end(run.timeline, report) : -EIO;
+	if (ret && ret != -ENOMEM)
 		abort();
+	mp_perfetto__free(run.timeline);
+	mp_symbols__free(run.symbols);
+	mp_model__free(run.model);
 	draw(report);
 	mp_report__free(report);
 	return 0;

@@ -266,12 +266,10 @@ void mp_blocks__soon(const struct mp_blocks *bs, uint64_t addr, int near)
 uint32_t mp_blocks__site(const struct mp_blocks *bs, uint64_t addr)
 {
 	const struct mp_region *r = mp_map__get(&bs->regions, key_of(addr));
-	unsigned int off = addr & ~MP_PAGE_MASK, page = page_of(addr), i;
+	unsigned int page = page_of(addr);
+	unsigned int i = r ? lower_bound(r, page, addr & ~MP_PAGE_MASK) : 0;
 
-	if (!r || !r->n[page])
-		return 0;
-	i = lower_bound(r, page, off);
-	return i < r->n[page] ? r->leaf[page][i].site : 0;
+	return r && i < r->n[page] ? r->leaf[page][i].site : 0;
 }
 
 static bool overlapping(struct mp_blocks *bs, const struct mp_blk *blk, struct mp_blk *hit)

@@ -103,7 +103,9 @@ int mp_on_refusal(struct mp_model *m, struct mp_process *p, const struct mp_ev_r
 	struct mp_refusal r = {
 		.op = ev->r.op,
 		.fn = inside ? ev->r.in_fn : 0,
-		.error = ev->r.op == MP_OP_BRK ? ENOMEM : (int)-ev->r.ret, /* as libc tells it */
+		.error = ev->r.op == MP_OP_BRK
+				 ? ENOMEM
+				 : (int)(0 - (uint64_t)ev->r.ret), /* as libc tells it */
 		.why = why.why,
 		.limit = why.limit,
 		.count = 1,

@@ -202,7 +202,7 @@ static void why_mmap(struct question *q)
 	bool locks = (r->flags & MAP_LOCKED) || (q->ev->flags & MP_REFUSAL_LOCKS);
 
 	q->pages = pages_of(r->len);
-	if (-r->ret == EAGAIN || -r->ret == EPERM) {
+	if (r->ret == -EAGAIN || r->ret == -EPERM) {
 		if (locks)
 			by_memlock(q);
 		return;
@@ -233,7 +233,7 @@ static void why_mremap(struct question *q)
 	bool saved = map && (map->flags & MAP_NORESERVE) && q->m->system.overcommit != 2;
 
 	q->pages = now > old ? now - old : 0;
-	if (-r->ret == EAGAIN) {
+	if (r->ret == -EAGAIN) {
 		by_memlock(q);
 		return;
 	}
@@ -323,7 +323,7 @@ struct mp_refusal_why mp_why_refused(const struct mp_model *m, const struct mp_p
 				     const struct mp_ev_refusal *ev)
 {
 	struct question q = { m, p, ev, .why = { MP_WHY_UNKNOWN, MP_UNKNOWN } };
-	int error = ev->r.op == MP_OP_BRK ? ENOMEM : (int)-ev->r.ret;
+	int error = ev->r.op == MP_OP_BRK ? ENOMEM : (int)(0 - (uint64_t)ev->r.ret);
 
 	if (error == ENOMEM || error == EAGAIN || error == EPERM)
 		why_of(&q);
