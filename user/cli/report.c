@@ -8,6 +8,7 @@
 
 struct replay {
 	struct mp_model *m;
+	bool find_peak;
 	uint64_t nr;         /* events applied */
 	uint64_t peak, most; /* the event after which most pages stood, and how many */
 	uint64_t last;       /* stop after this one; 0: do not */
@@ -22,7 +23,7 @@ static int apply(void *ctx, const struct mp_ev *ev)
 		return 0;
 	rc = mp_model__apply(r->m, ev);
 	r->nr++;
-	if (mp_model__pages(r->m) > r->most) {
+	if (r->find_peak && mp_model__pages(r->m) > r->most) {
 		r->most = mp_model__pages(r->m);
 		r->peak = r->nr;
 	}
@@ -65,7 +66,7 @@ int mp_cmd_report(struct mp_options *o)
 {
 	struct mp_err err = { .exit = 0 };
 	struct mp_loss loss = { 0 };
-	struct replay r = { 0 };
+	struct replay r = { .find_peak = o->at == MP_AT_PEAK };
 	int rc;
 
 	if (o->perfetto)
