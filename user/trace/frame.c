@@ -2,6 +2,7 @@
 #include "trace/frame.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -18,6 +19,7 @@ struct mp_frame_maker {
 struct mp_frame_opener {
 	z_stream zlib;
 	uint8_t *packed, *content;
+	size_t packed_room, content_room;
 };
 
 struct mp_frame_maker *mp_frame_maker__new(int level)
@@ -106,19 +108,13 @@ struct mp_frame_opener *mp_frame_opener__new(void)
 {
 	struct mp_frame_opener *o = calloc(1, sizeof(*o));
 
-	if (!o)
+	if (!o || inflateInit(&o->zlib) != Z_OK) {
+		free(o);
 		return NULL;
-	o->packed = calloc(1, MP_PACK_ROOM(MP_FRAME_MAX) + MP_UNPACK_SLACK);
-	o->content = malloc(MP_FRAME_MAX);
-	if (o->packed && o->content && inflateInit(&o->zlib) == Z_OK) {
-		/* the frame's CRC has been checked: zlib's own check would be the second */
-		inflateValidate(&o->zlib, 0);
-		return o;
 	}
-	free(o->packed);
-	free(o->content);
-	free(o);
-	return NULL;
+	/* the frame's CRC has been checked: zlib's own check would be the second */
+	inflateValidate(&o->zlib, 0);
+	return o;
 }
 
 void mp_frame_opener__free(struct mp_frame_opener *o)
@@ -131,22 +127,36 @@ void mp_frame_opener__free(struct mp_frame_opener *o)
 	free(o);
 }
 
-const void *mp_frame_opener__open(struct mp_frame_opener *o, const struct mp_frame *f,
-				  const void *stored)
+/* Makes room for @want bytes, whatever was there before. */
+static bool reserve(uint8_t **bytes, size_t *room, size_t want)
 {
+	if (want <= *room)
+		return true;
+	free(*bytes);
+	*bytes = malloc(want);
+	*room = *bytes ? want : 0;
+	return *bytes;
+}
+
+int mp_frame_opener__open(struct mp_frame_opener *o, const struct mp_frame *f, const void *stored,
+			  const void **content)
+{
+	if (!reserve(&o->content, &o->content_room, f->bytes + 1) ||
+	    !reserve(&o->packed, &o->packed_room, f->packed + MP_UNPACK_SLACK))
+		return -ENOMEM;
+	*content = o->content;
 	if (f->method == MP_METHOD_PLAIN) {
 		memcpy(o->content, stored, f->bytes);
-		return o->content;
+		return 0;
 	}
 	if (inflateReset(&o->zlib) != Z_OK)
-		return NULL;
+		return -EBADMSG;
 	o->zlib.next_in = (Bytef *)stored;
 	o->zlib.avail_in = f->stored;
 	o->zlib.next_out = o->packed;
 	o->zlib.avail_out = f->packed;
 	if (inflate(&o->zlib, Z_FINISH) != Z_STREAM_END || o->zlib.avail_out || o->zlib.avail_in)
-		return NULL;
-	if (mp_unpack(o->packed, f->packed, o->content, f->bytes) != f->bytes)
-		return NULL;
-	return o->content;
+		return -EBADMSG;
+	memset(o->packed + f->packed, 0, MP_UNPACK_SLACK);
+	return mp_unpack(o->packed, f->packed, o->content, f->bytes) == f->bytes ? 0 : -EBADMSG;
 }

@@ -72,10 +72,10 @@ struct mp_frame_opener;
 struct mp_frame_opener *mp_frame_opener__new(void);
 void mp_frame_opener__free(struct mp_frame_opener *o);
 /*
- * The content of a frame whose header and CRC were checked, 8-byte aligned and @o's until the next
- * call; exactly f->bytes. NULL: it is damaged.
+ * The content of a frame whose header and CRC were checked: f->bytes in *@content, 8-byte aligned and
+ * @o's until the next call. 0, -EBADMSG: it is damaged, or -ENOMEM.
  */
-const void *mp_frame_opener__open(struct mp_frame_opener *o, const struct mp_frame *f,
-				  const void *stored);
+int mp_frame_opener__open(struct mp_frame_opener *o, const struct mp_frame *f, const void *stored,
+			  const void **content);
 
 #endif

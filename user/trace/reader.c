@@ -256,12 +256,15 @@ static int next_frame(struct reader *r, struct mp_frame *f)
 
 static int open_frame(struct reader *r, const struct mp_frame *f)
 {
-	const void *content = mp_frame_opener__open(r->opener, f, next(r) + sizeof(*f));
+	const void *content;
+	int ret = mp_frame_opener__open(r->opener, f, next(r) + sizeof(*f), &content);
 	bool bad = false;
 	size_t used;
-	int ret;
 
-	if (!content)
+	if (ret == -ENOMEM)
+		return mp_fail(r->err, MP_EXIT_FAILED, ENOMEM, "cannot read %s: out of memory",
+			       r->path);
+	if (ret)
 		return corrupt(r, r->offset, "a frame");
 	ret = hand_over(r, content, f->bytes, &used, &bad);
 	if (!ret && used != f->bytes)
