@@ -222,6 +222,8 @@ static const char *view_names(void)
 	for (const struct mp_view *v = mp_views; v->name && used < sizeof(names); v++)
 		used += snprintf(names + used, sizeof(names) - used, "%s%s",
 				 v == mp_views ? "" : ", ", v->name);
+	if (used < sizeof(names))
+		snprintf(names + used, sizeof(names) - used, ", perfetto");
 	return names;
 }
 
@@ -272,7 +274,7 @@ static error_t parse_view(int key, char *arg, struct argp_state *st, struct mp_o
 		if (!o->perfetto)
 			o->view = mp_view_find(arg);
 		if (!o->view)
-			argp_error(st, "--view %s: one of %s, perfetto", arg, view_names());
+			argp_error(st, "--view %s: one of %s", arg, view_names());
 		return 0;
 	case OPT_SORT:
 	case OPT_METRIC:
@@ -347,8 +349,9 @@ static void check_target(struct argp_state *st, const struct parsing *p)
 		argp_error(st, "--at peak is found in a recording: mallocpath record -o FILE, then "
 			       "mallocpath report FILE --at peak");
 	if (o->perfetto && p->cmd->run != mp_cmd_report)
-		argp_error(st, "--view perfetto follows a recording: mallocpath record -o FILE, then "
-			       "mallocpath report FILE --view perfetto");
+		argp_error(st,
+			   "--view perfetto follows a recording: mallocpath record -o FILE, then "
+			   "mallocpath report FILE --view perfetto");
 	if (o->cgroup && !cgroup)
 		argp_error(st, "--cgroup is for what traces; give -p PID here");
 	if (p->cmd->needs_target && !o->nr_pids && !o->argv && !o->file && !o->cgroup)
