@@ -13,7 +13,7 @@ setup()
 	unset TMUX
 	tmux="tmux -L mallocpath-$$-$BATS_TEST_NUMBER"
 	mkfifo "$BATS_TEST_TMPDIR/bytes"
-	build/tests/workload/steady <"$BATS_TEST_TMPDIR/bytes" >"$BATS_TEST_TMPDIR/said" 3>&- &
+	build/tests/workload/grabs <"$BATS_TEST_TMPDIR/bytes" >"$BATS_TEST_TMPDIR/said" 3>&- &
 	pid=$!
 	exec 7>"$BATS_TEST_TMPDIR/bytes"
 }
@@ -133,7 +133,7 @@ drive()
 	kill -INT "$top"
 	wait "$top"
 	grep -Eq '^ +200 .* grab\+0x' "$BATS_TEST_TMPDIR/text"
-	[ "$(grep -c '^mallocpath: steady (pid' "$BATS_TEST_TMPDIR/text")" -ge 2 ]
+	[ "$(grep -c '^mallocpath: grabs (pid' "$BATS_TEST_TMPDIR/text")" -ge 2 ]
 }
 
 @test "mistakes are told" {
