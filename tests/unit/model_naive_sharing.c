@@ -27,7 +27,7 @@ void naive_unshare(struct naive *n, uint64_t pfn)
 void naive_learn_sharing(const struct proc *p, struct page *g, const struct mp_ev_pages *ev,
 			 uint64_t e)
 {
-	if (!ev->shares)
+	if (!ev->shares || (g->order == 9 && ev->source == MP_SRC_CHECK))
 		return;
 	if (e & MP_PAGE_SHARED && g->state == MP_STATE_PRESENT && p->unshared_ns < ev->begin_ns)
 		g->state = MP_STATE_SHARED_COW;

@@ -7,7 +7,8 @@
 /*
  * pagemap tells whether others map a page too. It is the only one who does of those with whom a
  * process shared its pages when it was attached to, and of the end of a child that is not followed.
- * What has happened since the reading began stands.
+ * What has happened since the reading began stands; and what is known of a huge page, for where it is
+ * mapped whole pagemap tells all its pages what holds for the first (before 6.11, pagemap_pmd_range()).
  */
 void mp_sharing_learn(const struct mp_process *p, struct mp_page_rec *rec, uint64_t entry,
 		      const struct mp_ev_pages *ev)
@@ -15,6 +16,8 @@ void mp_sharing_learn(const struct mp_process *p, struct mp_page_rec *rec, uint6
 	bool shared = entry & MP_PAGE_SHARED, was = rec->state == MP_STATE_SHARED_COW;
 	uint64_t since_ns = shared ? p->pages.unshared_ns : p->pages.forked_ns;
 
+	if (rec->order == 9 && ev->source == MP_SRC_CHECK)
+		return;
 	if (ev->shares && shared != was && (was || rec->state == MP_STATE_PRESENT) &&
 	    since_ns < ev->begin_ns)
 		rec->state = shared ? MP_STATE_SHARED_COW : MP_STATE_PRESENT;
