@@ -98,6 +98,13 @@ def others_skipped(row):
         return False
 
 
+def end_told_too_soon(row):
+    """Is a process's end told by its first thread that asks for it? Later threads may touch more."""
+    with open(f"{TRACING}/events/sched/sched_process_exit/format", encoding="ascii") as file:
+        # the field came with the tracepoint's new place, before the address space goes
+        return row not in HOOKING and "group_dead" not in file.read()
+
+
 def images_told(row):
     """Is the last instant of an image that an exec replaces told?"""
     return row in HOOKING or os.path.exists(f"{TRACING}/events/sched/sched_prepare_exec")
