@@ -192,7 +192,9 @@ static bool walk_is_right(struct calibrate_bpf *skel, struct mp_question *q, uin
 }
 
 /* The page tables lie in the direct map, whose base is 1 GiB aligned (KASLR moves it by PUDs). */
-static int find_page_offset(struct calibrate_bpf *skel, struct mp_settings *set, const char *page)
+#define LOOKS 5
+
+static int try_page_offset(struct calibrate_bpf *skel, struct mp_settings *set, const char *page)
 {
 	struct mp_question q = { .addr = (uint64_t)page };
 	uint64_t pfn = 0, top;
@@ -214,6 +216,19 @@ static int find_page_offset(struct calibrate_bpf *skel, struct mp_settings *set,
 		}
 	}
 	return -ENOENT;
+}
+
+/* A kernel that balances nodes takes the page's entry away, or moves the page, now and then. */
+static int find_page_offset(struct calibrate_bpf *skel, struct mp_settings *set,
+			    volatile char *page)
+{
+	int err = -ENOENT;
+
+	for (int i = 0; i < LOOKS && err; i++) {
+		page[0] = 1;
+		err = try_page_offset(skel, set, (const char *)page);
+	}
+	return err;
 }
 
 #define TRIES 8
@@ -290,7 +305,7 @@ static int find_zero_page(struct mp_settings *set)
 	return err;
 }
 
-static int find_all(struct calibrate_bpf *skel, struct mp_settings *set, const char *page,
+static int find_all(struct calibrate_bpf *skel, struct mp_settings *set, volatile char *page,
 		    struct mp_err *err)
 {
 	int rc = find_page_offset(skel, set, page);
