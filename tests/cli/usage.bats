@@ -187,3 +187,13 @@ golden_trace()
 		usage_error report --fail-if "$wrong" "$(golden_trace lazy)"
 	done
 }
+
+@test "-d with a command: the report is of that instant, the status the command's own" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	local begin=$SECONDS
+	run -7 --separate-stderr "${MALLOCPATH:-build/mallocpath}" -d 0.5 --view json -o "$BATS_TEST_TMPDIR/out" \
+		-- sh -c 'until [ -s "$0" ]; do sleep 0.1; done; exit 7' "$BATS_TEST_TMPDIR/out"
+	jq -e '.processes[0] | .at == "now" and (.exited | not)' "$BATS_TEST_TMPDIR/out"
+	[[ $stderr == *" for 0.5 s, or until it ends"* ]]
+	((SECONDS - begin < 60))
+}

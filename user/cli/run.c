@@ -63,6 +63,9 @@ static void say_begin(const struct mp_options *o, const struct mp_session *s)
 			"mallocpath: tracing the cgroup %s (%zu process%s now); Ctrl-C or its removal "
 			"ends it\n",
 			o->cgroup, n, n == 1 ? "" : "es");
+	else if (o->argv && o->seconds > 0)
+		fprintf(stderr, "mallocpath: tracing %s for %g s, or until it ends\n", o->argv[0],
+			o->seconds);
 	else if (o->argv)
 		fprintf(stderr, "mallocpath: tracing %s; it ends with the command\n", o->argv[0]);
 	else if (o->seconds > 0)
@@ -217,14 +220,14 @@ static void say_stacks(const struct mp_options *o, const struct mp_run_ops *ops,
 }
 
 /* The command outlives -d or a second Ctrl-C: its own status is still ours to give. */
-static void wait_for_command(const struct mp_options *o, struct mp_session *s, int *status)
+static void wait_for_command(struct mp_session *s)
 {
 	struct mp_err err;
 
-	while (o->argv && mp_session__status(s) < 0 && stop_asked < 3)
+	while (mp_session__status(s) < 0 && stop_asked < 3)
 		if (mp_session__poll(s, POLL_MS, &err) <= 0)
 			break;
-	*status = mp_session__status(s);
+	mp_session__stop(s);
 }
 
 int mp_run(struct mp_options *o, const struct mp_run_ops *ops, void *ctx, int *status,
@@ -243,6 +246,7 @@ int mp_run(struct mp_options *o, const struct mp_run_ops *ops, void *ctx, int *s
 		.row = o->row,
 	};
 	struct mp_session *s;
+	bool outlived;
 	int rc;
 
 	libbpf_set_print(o->verbose > 1 ? library_says : library_is_quiet);
@@ -265,13 +269,19 @@ int mp_run(struct mp_options *o, const struct mp_run_ops *ops, void *ctx, int *s
 	say_living(o, s);
 	if (!rc && !ops->brief)
 		rc = mp_session__instant(s, false, err);
-	wait_for_command(o, s, status);
+	mp_session__mute(
+		s); /* the report is of that instant, whatever comes of a command that goes on */
 	say_children(s);
 	say_witness(o, s);
 	say_stacks(o, ops, ctx, s);
-	mp_session__stop(s);
+	outlived = o->argv && mp_session__status(s) < 0;
+	if (!outlived)
+		mp_session__stop(s);
 	if (!rc && ops->finish)
 		rc = ops->finish(ctx, err);
+	if (outlived)
+		wait_for_command(s);
+	*status = mp_session__status(s);
 	mp_session__free(s);
 	return rc;
 }

@@ -117,8 +117,7 @@ static int on_event(void *ctx, const struct mp_ev *ev)
 
 	if (!(s->nr_handed_on++ % RESERVE_EVERY))
 		mp_limits__mind(s->limits, &s->k);
-	rc = s->sink(s->ctx, ev);
-
+	rc = s->muted ? 0 : s->sink(s->ctx, ev);
 	if (ev->type == MP_EV_STACK)
 		mp_unwinder__told(s->unwinder);
 	else if (ev->type == MP_EV_EXIT || ev->type == MP_EV_OOM || ev->type == MP_EV_EXEC ||
@@ -456,6 +455,11 @@ const struct mp_unwinder_memory *mp_session__stacks(const struct mp_session *s)
 size_t mp_session__alive(const struct mp_session *s)
 {
 	return s->nr_alive;
+}
+
+void mp_session__mute(struct mp_session *s)
+{
+	s->muted = true;
 }
 
 int mp_session__status(const struct mp_session *s)

@@ -78,6 +78,9 @@ const struct mp_unwinder_memory *mp_session__stacks(const struct mp_session *s);
 /* How many processes are traced now. */
 size_t mp_session__alive(const struct mp_session *s);
 
+/* What happens from now on is not handed to the sink. */
+void mp_session__mute(struct mp_session *s);
+
 /* The launched command's status as of waitpid; -1 if none was launched or it has not ended. */
 int mp_session__status(const struct mp_session *s);
 

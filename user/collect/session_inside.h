@@ -43,6 +43,7 @@ struct mp_session {
 	struct mp_outsiders outsiders;
 	struct mp_session_opts opts;
 	mp_emit_fn sink;
+	bool muted; /* it gets nothing more */
 	void *ctx;
 	struct process *list;
 	size_t nr, nr_alive;
