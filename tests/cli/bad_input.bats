@@ -124,7 +124,7 @@ no_malloc()
 @test "a zombie" {
 	as_root
 	# The shell becomes a program that never waits for the child the shell had.
-	background bash -c 'sleep 0 & exec sleep 100'
+	background bash -c '(until grep -qx sleep /proc/$$/comm; do sleep 0.02; done) & exec sleep 100'
 	wait_exec "$child" sleep
 	zombie=
 	for _ in $(seq 500); do
