@@ -57,8 +57,8 @@ enum mp_ev_type {
 	MP_EV_WITNESS_PAGES = 42, /* part of it: struct mp_ev_pages */
 	MP_EV_HEAP = 43,          /* how much of a process's glibc heap is understood */
 	MP_EV_CGROUP = 44,        /* the memory cgroup whose limit the process meets first */
-	MP_EV_SYSTEM = 47,        /* what the machine refuses memory by: refusal.h */
 	MP_EV_PSS = 46,           /* Pss, of the same reading of smaps_rollup as MP_EV_MAPS's Rss */
+	MP_EV_SYSTEM = 47,        /* what the machine refuses memory by: refusal.h */
 
 	/* the heap as it stands, read by the X-ray: heap.h */
 	MP_EV_XRAY = 48,       /* an X-ray begins, or is done */

@@ -128,8 +128,7 @@ struct mp_spot_key {
 #define MP_HIT_MMAP            519
 #define MP_HIT_FREELIST        520
 #define MP_HIT_VICTIM          521 /* of the out-of-memory killer, whoever's */
-#define MP_HIT_CGROUP \
-	528              /* a process was moved to some cgroup, or born elsewhere than its parent */
+#define MP_HIT_CGROUP 528 /* moves of processes to other cgroups, and births elsewhere */
 #define MP_HIT_NONE 1023 /* a probe whose hits nobody wants to know */
 #define MP_HITS_MAX 1024 /* a power of two */
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cli/run.h"
+#include "view/frames.h"
 
 struct naming {
 	struct mp_options *o;
@@ -35,20 +36,12 @@ static int put_names(struct naming *n)
 	int rc = room ? 0 : -ENOMEM;
 
 	for (size_t i = 0; !rc && (place = mp_model__place(n->m, i)); i++) {
-		const struct mp_code code = {
-			.tgid = place->tgid,
-			.path = place->object,
-			.ino = place->ino,
-			.dev_major = place->dev_major,
-			.dev_minor = place->dev_minor,
-			.offset = place->offset,
-			.addr = place->addr,
-			.is_return = place->what == MP_PLACE_RETURN,
-		};
+		struct mp_code code;
 
 		if (place->what == MP_PLACE_SYSCALL || !place->ino)
 			continue;
 		n->places++;
+		code = mp_place_code(place);
 		if (!mp_symbols__tell(n->o->symbols, &code, room))
 			continue;
 		n->named++;

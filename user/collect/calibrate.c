@@ -192,8 +192,6 @@ static bool walk_is_right(struct calibrate_bpf *skel, struct mp_question *q, uin
 }
 
 /* The page tables lie in the direct map, whose base is 1 GiB aligned (KASLR moves it by PUDs). */
-#define LOOKS 5
-
 static int try_page_offset(struct calibrate_bpf *skel, struct mp_settings *set, const char *page)
 {
 	struct mp_question q = { .addr = (uint64_t)page };
@@ -217,6 +215,8 @@ static int try_page_offset(struct calibrate_bpf *skel, struct mp_settings *set, 
 	}
 	return -ENOENT;
 }
+
+#define LOOKS 5
 
 /* A kernel that balances nodes takes the page's entry away, or moves the page, now and then. */
 static int find_page_offset(struct calibrate_bpf *skel, struct mp_settings *set,

@@ -5,23 +5,6 @@
 
 #define COMPANY 8 /* blocks on the same page that are listed */
 
-static const char *call_of(int op)
-{
-	switch (op) {
-	case MP_OP_BRK:
-		return "brk()";
-	case MP_OP_MMAP:
-		return "mmap()";
-	case MP_OP_MREMAP:
-		return "mremap()";
-	case MP_OP_MPROTECT:
-		return "mprotect()";
-	case MP_OP_SHMAT:
-		return "shmat()";
-	}
-	return "a system call";
-}
-
 static void say_maker(struct mp_explain *e, const struct mp_vma *v)
 {
 	if (!v->op) {
@@ -29,8 +12,8 @@ static void say_maker(struct mp_explain *e, const struct mp_vma *v)
 			     e->still ? "it was looked at" : "the trace began");
 		return;
 	}
-	mp_prose_say(&e->prose, "%s made it or grew it last%s, %s after the trace began%s%s%s,",
-		     call_of(v->op),
+	mp_prose_say(&e->prose, "%s() made it or grew it last%s, %s after the trace began%s%s%s,",
+		     mp_op_name(v->op),
 		     !v->hooked           ? ""
 		     : v->op == MP_OP_BRK ? " (do_brk_flags())"
 					  : " (mmap_region())",

@@ -7,11 +7,9 @@
 #include "symbol/skip.h"
 #include "view/syscall.h"
 
-/* The names at a place; the first is always there, if only to say that nothing is known. */
-static void look_up(struct mp_frames *f, struct mp_symbols *sym)
+struct mp_code mp_place_code(const struct mp_place *place)
 {
-	const struct mp_place *place = f->frame->place;
-	const struct mp_code code = {
+	return (struct mp_code){
 		.tgid = place->tgid,
 		.path = place->object,
 		.ino = place->ino,
@@ -21,6 +19,13 @@ static void look_up(struct mp_frames *f, struct mp_symbols *sym)
 		.addr = place->addr,
 		.is_return = place->what == MP_PLACE_RETURN,
 	};
+}
+
+/* The names at a place; the first is always there, if only to say that nothing is known. */
+static void look_up(struct mp_frames *f, struct mp_symbols *sym)
+{
+	const struct mp_place *place = f->frame->place;
+	const struct mp_code code = mp_place_code(place);
 
 	f->inlined = 0;
 	memset(&f->names[0], 0, sizeof(f->names[0]));

@@ -6,6 +6,9 @@
 #include "view/label.h"
 #include "view/view.h"
 
+/* What to ask mp_symbols for. @place is no system call. */
+struct mp_code mp_place_code(const struct mp_place *place);
+
 #define MP_INLINED_MAX 64 /* functions at one place */
 
 /* One named frame after the other, innermost first; what is inlined into a place comes before it. */

@@ -168,15 +168,6 @@ static void print_advice(const struct mp_ev_range *ev, FILE *out)
 
 static void print_call(const struct mp_ev_range *ev, FILE *out)
 {
-	static const char *const names[] = {
-		[MP_OP_MMAP] = "mmap",         [MP_OP_MUNMAP] = "munmap",
-		[MP_OP_MREMAP] = "mremap",     [MP_OP_MPROTECT] = "mprotect",
-		[MP_OP_MLOCK] = "mlock",       [MP_OP_MUNLOCK] = "munlock",
-		[MP_OP_MLOCKALL] = "mlockall", [MP_OP_SHMAT] = "shmat",
-		[MP_OP_SHMDT] = "shmdt",
-	};
-	const char *name = ev->op < sizeof(names) / sizeof(names[0]) ? names[ev->op] : NULL;
-
 	if (ev->op == MP_OP_MADVISE)
 		print_advice(ev, out);
 	else if (ev->op == MP_OP_MREMAP)
@@ -189,7 +180,7 @@ static void print_call(const struct mp_ev_range *ev, FILE *out)
 			ev->prot & PROT_READ ? 'r' : '-', ev->prot & PROT_WRITE ? 'w' : '-',
 			ev->prot & PROT_EXEC ? 'x' : '-');
 	else
-		fprintf(out, "%s(0x%llx, %llu)", name ? name : "system call", ev->addr, ev->len);
+		fprintf(out, "%s(0x%llx, %llu)", mp_op_name(ev->op), ev->addr, ev->len);
 }
 
 static void print_brk(const struct mp_ev_range *ev, bool plain, FILE *out)

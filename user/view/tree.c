@@ -94,23 +94,6 @@ static void draw_call(struct tree *t)
 		line(t, "served by: %s", tiers);
 }
 
-static const char *op_name(int op)
-{
-	switch (op) {
-	case MP_OP_BRK:
-		return "brk";
-	case MP_OP_MMAP:
-		return "mmap";
-	case MP_OP_MREMAP:
-		return "mremap";
-	case MP_OP_MPROTECT:
-		return "mprotect";
-	case MP_OP_SHMAT:
-		return "shmat";
-	}
-	return "a system call";
-}
-
 /* The kernel's function behind it, where that is hooked itself. */
 static const char *hook_name(const struct mp_vma *v)
 {
@@ -191,7 +174,7 @@ static void draw_growth(struct tree *t)
 		}
 		by = label_of(t, v->site);
 		line(t, "0x%" PRIx64 ": %s%s%s%s, called by %s, %s after tracing began", v->start,
-		     op_name(v->op), hook_name(v), v->growth ? " inside " : "",
+		     mp_op_name(v->op), hook_name(v), v->growth ? " inside " : "",
 		     v->growth ? mp_fn_name(v->growth) : "", by.s,
 		     duration(v->t_ns > t->r->first_ns ? v->t_ns - t->r->first_ns : 0).s);
 	}
