@@ -99,6 +99,14 @@ static struct region *make_region(struct mp_pages *ps, uint64_t key)
 	return r;
 }
 
+/* @more pages of @ps are in Rss than were; may be negative. */
+static void count(struct mp_pages *ps, int more)
+{
+	ps->nr_rss += more;
+	if (!ps->closed)
+		ps->ledger->mapped += more;
+}
+
 /* @others: whether those that share the frame it had may have it alone now. */
 static int put(struct mp_pages *ps, uint64_t vpn, const struct mp_page_rec *rec, bool others)
 {
@@ -122,8 +130,7 @@ static int put(struct mp_pages *ps, uint64_t vpn, const struct mp_page_rec *rec,
 		r->live |= 1ULL << vpn % REGION;
 		ps->n++;
 	}
-	ps->ledger->mapped += counts(ps, rec) - (old && counts(ps, old));
-	ps->nr_rss += mapped(rec) - (old && mapped(old));
+	count(ps, mapped(rec) - (old && mapped(old)));
 	r->rec[vpn % REGION] = *rec;
 	return 0;
 }
@@ -165,8 +172,7 @@ static void tidy(struct mp_pages *ps, uint64_t now_ns)
 /* @rec is of the held page @vpn in @r. Its PFN must be out of the index already. */
 static void bury(struct mp_pages *ps, struct region *r, uint64_t vpn, uint64_t now_ns)
 {
-	ps->ledger->mapped -= counts(ps, &r->rec[vpn % REGION]);
-	ps->nr_rss -= mapped(&r->rec[vpn % REGION]);
+	count(ps, -mapped(&r->rec[vpn % REGION]));
 	if (ps->ledger->history)
 		mp_history__gone(ps->ledger->history, ps, vpn, &r->rec[vpn % REGION]);
 	r->rec[vpn % REGION] = (struct mp_page_rec){ .state = MP_STATE_GONE, .t_ns = now_ns };
@@ -473,7 +479,6 @@ int mp_pages__copy(struct mp_pages *to, const struct mp_pages *from)
 
 static void close_one(struct mp_pages *ps, struct mp_page_rec *rec, uint64_t vpn)
 {
-	ps->ledger->mapped -= counts(ps, rec);
 	unindex(ps, vpn, rec);
 }
 
@@ -485,6 +490,7 @@ static void forget_one(struct mp_pages *ps, struct mp_page_rec *rec, uint64_t vp
 void mp_pages__close(struct mp_pages *ps)
 {
 	for_each(ps, close_one);
+	ps->ledger->mapped -= ps->nr_rss;
 	ps->closed = true;
 }
 
@@ -494,8 +500,10 @@ void mp_pages__clear(struct mp_pages *ps)
 
 	if (ps->ledger->history)
 		for_each(ps, forget_one);
-	if (!ps->closed)
+	if (!ps->closed) {
 		for_each(ps, close_one);
+		ps->ledger->mapped -= ps->nr_rss;
+	}
 	mp_pages__fini(ps);
 	ps->regions = empty;
 	ps->n = 0;

@@ -18,12 +18,6 @@ static inline bool mapped(const struct mp_page_rec *rec)
 	return rec->state == MP_STATE_PRESENT || rec->state == MP_STATE_SHARED_COW;
 }
 
-/* For the number of pages that stand. */
-static inline bool counts(const struct mp_pages *ps, const struct mp_page_rec *rec)
-{
-	return !ps->closed && mapped(rec);
-}
-
 /* The zero page is everybody's: it is not in the index. */
 static inline bool indexed(const struct mp_pages *ps, const struct mp_page_rec *rec)
 {

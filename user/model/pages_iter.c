@@ -47,7 +47,7 @@ bool mp_ledger__sound(const struct mp_ledger *l)
 				const struct mp_page_rec *rec = held(r, vpn);
 
 				n += !!rec;
-				stand += rec && counts(ps, rec);
+				stand += rec && !ps->closed && mapped(rec);
 				rss += rec && mapped(rec);
 				if (rec && indexed(ps, rec)) {
 					in_index++;
