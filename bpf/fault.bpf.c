@@ -21,9 +21,25 @@ struct perf_ctx { /* struct bpf_perf_event_data, include/uapi/linux/bpf_perf_eve
 	u64 addr;
 };
 
+/*
+ * May entries of @mm say where a page was swapped out to? It is on the list that swapoff goes through as
+ * soon as one does (mm/rmap.c, try_to_unmap_one; mm/memory.c, copy_pte_range); a walk at every fault
+ * would cost those that never swap.
+ */
+static __always_inline bool has_swapped(struct mm_struct *mm)
+{
+	void *next;
+
+	if (!bpf_core_field_exists(mm->mmlist))
+		return true;
+	next = BPF_CORE_READ(mm, mmlist.next);
+	return next != (void *)mm + bpf_core_field_offset(mm->mmlist);
+}
+
 static __always_inline int fault_start(u64 addr, struct mp_regs *regs, u64 ec, u32 flags)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
+	struct mm_struct *mm;
 	struct mp_thread *t;
 
 	if (addr >= TASK_SIZE_MAX || !mp_current())
@@ -40,8 +56,9 @@ static __always_inline int fault_start(u64 addr, struct mp_regs *regs, u64 ec, u
 	t->fault_addr = addr;
 	t->fault_flags = flags | (ec & PF_PROT ? MP_FAULT_PROT : 0) |
 			 (ec & PF_WRITE ? MP_FAULT_WRITE : 0);
-	if (!(ec & PF_PROT)) /* nothing is present, but it may have been swapped out */
-		t->fault_flags |= mp_entry_before(BPF_CORE_READ(task, mm), addr) & MP_FAULT_SWAPIN;
+	mm = BPF_CORE_READ(task, mm);
+	if (!(ec & PF_PROT) && has_swapped(mm)) /* nothing is present, but it may be in swap */
+		t->fault_flags |= mp_entry_before(mm, addr) & MP_FAULT_SWAPIN;
 	t->fault_ip = 0;
 	if (!(flags & MP_FAULT_KERNEL))
 		bpf_probe_read_kernel(&t->fault_ip, 8, &regs->rip);

@@ -27,6 +27,10 @@ struct percpu_counter {
 	s32 *counters;
 };
 
+struct list_head {
+	struct list_head *next;
+};
+
 struct mm_struct {
 	void *pgd;
 	unsigned long brk;
@@ -38,6 +42,7 @@ struct mm_struct {
 	unsigned long start_data;
 	unsigned long end_data;
 	int map_count;
+	struct list_head mmlist;
 	struct percpu_counter rss_stat[4];
 };
 
