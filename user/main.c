@@ -16,46 +16,46 @@ const struct mp_command mp_commands[] = {
 	  "  mallocpath -f -- gcc -O2 -c x.c    trace a command and its children\n"
 	  "  mallocpath record -o t.mpt -p 4242 keep the events\n"
 	  "  mallocpath report t.mpt --view tree",
-	  true, true, false, false, mp_cmd_default, true },
+	  true, true, false, false, mp_cmd_default },
 	{ "record", "-o FILE -p PID[,PID]\n-o FILE --cgroup PATH\n-o FILE -- CMD ARG...",
-	  "Keep the events of a run in FILE.", true, true, false, false, mp_cmd_record, true },
+	  "Keep the events of a run in FILE.", true, true, false, false, mp_cmd_record },
 	{ "report", "FILE", "Show a recorded trace; needs no root and no BPF.", false, false, true,
-	  false, mp_cmd_report, false },
+	  false, mp_cmd_report },
 	{ "symbolize", "FILE",
 	  "Put the names that are known on this machine into a recorded trace, so that it can be shown "
 	  "on others.",
-	  false, false, true, false, mp_cmd_symbolize, false },
+	  false, false, true, false, mp_cmd_symbolize },
 	{ "trace", "-p PID[,PID]\n--cgroup PATH\n-- CMD ARG...\nFILE",
 	  "Every step as a line, as it happens: blocks, system calls, faults, pages.\v"
 	  "Steps (--only): malloc, free, grow, fault, page, heap, life. Not told are readings of /proc.",
-	  true, true, true, false, mp_cmd_trace, true },
+	  true, true, true, false, mp_cmd_trace },
 	{ "top", "-p PID[,PID]",
 	  "A live screen of the sites, with what they gain and ask for a second. h tells the keys. Where "
 	  "the output is no terminal: plain text, again and again.",
-	  true, true, false, false, mp_cmd_top, true },
+	  true, true, false, false, mp_cmd_top },
 	{ "explain", "ADDR -p PID[,PID]\nADDR FILE\npfn:N ...",
 	  "The life of one block or page in words: who asked for it, which part of the allocator served "
 	  "it and why, the mapping, the touch, the page, and what shares it. With -p only what can be "
 	  "read without tracing.",
-	  true, true, true, true, mp_cmd_explain, false },
+	  true, true, true, true, mp_cmd_explain },
 	{ "diff", "A B",
 	  "What changed between two recorded traces, by site and by --metric (--view table or json). "
 	  "Sites are the same if their call stacks are, at whatever addresses.",
-	  false, false, true, true, mp_cmd_diff, false },
+	  false, false, true, true, mp_cmd_diff },
 	{ "doctor", "[-p PID]",
 	  "What this kernel and this process allow, and what each gap costs. With -p the probes are "
 	  "set for a second (or -d) and their hits shown.",
-	  true, false, false, false, mp_cmd_doctor, false },
+	  true, false, false, false, mp_cmd_doctor },
 	{ "vmas", "-p PID[,PID]",
 	  "The kernel module's numbers, mapping by mapping: what is mapped, which faults there were. "
 	  "With -d faults are counted for so long; nothing is traced, and BPF is not used.",
-	  true, true, false, false, mp_cmd_vmas, false },
+	  true, true, false, false, mp_cmd_vmas },
 	{ "xray", "-p PID[,PID]",
 	  "The heap of a process as it stands: what each byte of it is, which pages are there, and "
 	  "what keeps them. Nothing is traced, and BPF is not used; no root for processes of one's "
 	  "own.",
-	  true, true, false, false, mp_cmd_xray, false },
-	{ NULL, NULL, NULL, false, false, false, false, NULL, false },
+	  true, true, false, false, mp_cmd_xray },
+	{ NULL, NULL, NULL, false, false, false, false, NULL },
 };
 
 int mp_complain(const struct mp_err *err)

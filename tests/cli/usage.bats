@@ -63,8 +63,40 @@ usage_error()
 	[[ "$stderr" == *"--cgroup PATH or -- CMD, not both"* ]]
 	for command in doctor vmas xray; do
 		usage_error "$command" --cgroup foo
-		[[ "$stderr" == *"give -p PID here"* ]]
+		[[ "$stderr" == *"'--cgroup'"* ]]
 	done
+}
+
+@test "what a command would not look at it does not take" {
+	local commands option words
+	# an option, the commands that have it, and what else it wants
+	while IFS=: read -r option commands; do
+		for command in record report symbolize trace top explain diff doctor vmas xray; do
+			run -0 "$MALLOCPATH" "$command" --help
+			if [[ " $commands " == *" $command "* ]]; then
+				[[ "$output" == *"$option"* ]]
+				continue
+			fi
+			[[ "$output" != *"$option"* ]]
+			words=("$option")
+			[[ $option != *= ]] || words=("${option}1")
+			usage_error "$command" "${words[@]}"
+			[[ "$stderr" == *"unrecognized option '${words[0]}'"* ]]
+		done
+	done <<-END
+		--view=:report diff vmas xray
+		--history:report
+		--fail-over=:diff
+		--fail-if=:report
+		--only=:trace
+		--min-size=:trace
+		--function=:trace
+		--interval=:top
+		--compress=:record symbolize
+		--freeze:xray
+		--metric=:report top diff
+		--pages:report xray
+	END
 }
 
 @test "--at: one of now, exit, peak; the peak is found in a recording" {

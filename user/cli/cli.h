@@ -61,7 +61,6 @@ struct mp_command {
 		takes_file; /* needs_target: or the file, if it takes one */
 	bool takes_subject; /* a word before the file */
 	int (*run)(struct mp_options *o);
-	bool takes_cgroup;
 };
 
 /* The table of commands, ended by name NULL; the first is the default one ("trace, then report"). */

@@ -60,8 +60,7 @@ static const struct argp_option target_options[] = {
 	{ "no-xray", OPT_NO_XRAY, NULL, 0,
 	  "-p: do not read the heap for blocks from before, nor compare it at reports", 1 },
 	{ "freeze", OPT_FREEZE, NULL, 0,
-	  "xray: stop the process (with ptrace) while its heap is copied; see the manual for EINTR",
-	  1 },
+	  "stop the process (with ptrace) while its heap is copied; see the manual for EINTR", 1 },
 	{ "strict", OPT_STRICT, NULL, 0, "exit with 4 if events were lost", 1 },
 	{}
 };
@@ -92,21 +91,66 @@ static const struct argp_option view_options[] = {
 	{ "fail-if", OPT_FAIL_IF, "CONDITION", 0,
 	  "exit with 1 if it holds, e.g. 'site_coverage<0.9'; can be repeated", 2 },
 	{ "fail-over", OPT_FAIL_OVER, "N[K|M|G|%]", 0,
-	  "diff: exit with 1 if the metric of all sites grew by more", 2 },
-	{ "compress", OPT_COMPRESS, "LEVEL", 0,
-	  "record, symbolize: by zlib, 1 (default) to 9; 0: not at all", 2 },
+	  "exit with 1 if the metric of all sites grew by more", 2 },
+	{ "compress", OPT_COMPRESS, "LEVEL", 0, "by zlib, 1 (default) to 9; 0: not at all", 2 },
 	{ "debug-dir", OPT_DEBUG_DIR, "DIR[:DIR]", 0,
 	  "look here too for separate debug files; can be repeated", 2 },
-	{ "only", OPT_ONLY, "STEP[,STEP]", 0, "trace: only steps of these kinds", 2 },
-	{ "min-size", OPT_MIN_SIZE, "BYTES", 0, "trace: only steps about so many bytes or more",
-	  2 },
+	{ "only", OPT_ONLY, "STEP[,STEP]", 0, "only steps of these kinds", 2 },
+	{ "min-size", OPT_MIN_SIZE, "BYTES", 0, "only steps about so many bytes or more", 2 },
 	{ "function", OPT_FUNCTION, "PATTERN", 0,
-	  "trace: only steps with such a function in their call stack", 2 },
-	{ "interval", OPT_INTERVAL, "SEC", 0, "top: seconds between two screens (default 1)", 2 },
+	  "only steps with such a function in their call stack", 2 },
+	{ "interval", OPT_INTERVAL, "SEC", 0, "seconds between two screens (default 1)", 2 },
 	{ "quiet", 'q', NULL, 0, "only errors on standard error", 3 },
 	{ "verbose", 'v', NULL, 0, "say more; -vv: also the library and the BPF verifier", 3 },
 	{}
 };
+
+/* The commands that look at an option, where not all do that could; the one without a name is "". */
+static const struct {
+	int key;
+	const char *commands[8];
+} owners[] = {
+	{ 'd', { "", "record", "trace", "top", "doctor", "vmas" } },
+	{ 'f', { "", "record", "trace", "top" } },
+	{ OPT_CGROUP, { "", "record", "trace", "top" } },
+	{ OPT_ALLOC, { "", "record", "trace", "top" } },
+	{ OPT_SOURCE, { "", "record", "trace", "top", "doctor" } },
+	{ OPT_RING, { "", "record", "trace", "top" } },
+	{ OPT_NO_XRAY, { "", "record", "trace", "top" } },
+	{ OPT_FREEZE, { "xray" } },
+	{ OPT_STRICT, { "", "record", "trace", "top" } },
+	{ OPT_VIEW, { "", "report", "diff", "vmas", "xray" } },
+	{ OPT_AT, { "", "report" } },
+	{ 'n', { "", "report", "top", "diff", "xray" } },
+	{ OPT_METRIC, { "", "report", "top", "diff" } },
+	{ OPT_SORT, { "", "report", "top", "diff" } },
+	{ OPT_STACKS, { "", "report", "trace" } },
+	{ OPT_SITE, { "", "report" } },
+	{ OPT_PAGES, { "", "report", "xray" } },
+	{ OPT_BLOCKS, { "", "report", "xray" } },
+	{ OPT_HISTORY, { "", "report" } },
+	{ OPT_FAIL_IF, { "", "report" } },
+	{ OPT_FAIL_OVER, { "diff" } },
+	{ OPT_COMPRESS, { "record", "symbolize" } },
+	{ OPT_ONLY, { "trace" } },
+	{ OPT_MIN_SIZE, { "trace" } },
+	{ OPT_FUNCTION, { "trace" } },
+	{ OPT_INTERVAL, { "top" } },
+};
+
+static bool takes(const struct mp_command *cmd, int key)
+{
+	for (size_t i = 0; i < sizeof(owners) / sizeof(owners[0]); i++) {
+		const char *const *name = owners[i].commands;
+
+		if (owners[i].key != key)
+			continue;
+		while (*name && strcmp(*name, cmd->name))
+			name++;
+		return *name;
+	}
+	return true;
+}
 
 struct parsing {
 	const struct mp_command *cmd;
@@ -336,14 +380,11 @@ static void check_diff(struct argp_state *st, const struct mp_options *o)
 		argp_error(st, "diff --view %s: one of table, json", o->view->name);
 	if (o->view_opts.sort >= MP_SORT_PINNED)
 		argp_error(st, "diff has no --sort pinned: it does not add up over sites");
-	if (o->nr_fail_if)
-		argp_error(st, "diff takes --fail-over, not --fail-if");
 }
 
 static void check_target(struct argp_state *st, const struct parsing *p)
 {
 	const struct mp_options *o = p->o;
-	bool cgroup = p->cmd->takes_cgroup;
 
 	if (o->at == MP_AT_PEAK && (!p->cmd->takes_file || p->cmd->takes_target))
 		argp_error(st, "--at peak is found in a recording: mallocpath record -o FILE, then "
@@ -352,11 +393,9 @@ static void check_target(struct argp_state *st, const struct parsing *p)
 		argp_error(st,
 			   "--view perfetto follows a recording: mallocpath record -o FILE, then "
 			   "mallocpath report FILE --view perfetto");
-	if (o->cgroup && !cgroup)
-		argp_error(st, "--cgroup is for what traces; give -p PID here");
 	if (p->cmd->needs_target && !o->nr_pids && !o->argv && !o->file && !o->cgroup)
 		argp_error(st, "what is to be traced? give -p PID%s or -- CMD ARG...",
-			   cgroup ? ", --cgroup PATH" : "");
+			   takes(p->cmd, OPT_CGROUP) ? ", --cgroup PATH" : "");
 	if (o->nr_pids && o->argv)
 		argp_error(st, "give -p PID or -- CMD, not both");
 	if (o->cgroup && (o->nr_pids || o->argv))
@@ -369,8 +408,6 @@ static void check_whole(struct argp_state *st, const struct parsing *p)
 
 	if (p->cmd->run == mp_cmd_diff)
 		check_diff(st, o);
-	else if (o->fail_over.set)
-		argp_error(st, "--fail-over is for mallocpath diff");
 	check_target(st, p);
 	if (!strcmp(o->view->name, "pprof") && !o->out && isatty(STDOUT_FILENO))
 		argp_error(st, "--view pprof is not for a terminal: give -o FILE");
@@ -480,8 +517,11 @@ void mp_options_parse(const struct mp_command *cmd, int argc, char **argv, struc
 	view_defaults(o);
 	o->level = MP_LEVEL_DEFAULT;
 	for (int i = 0; cmd->takes_target && target_options[i].name; i++)
-		all[n++] = target_options[i];
+		if (takes(cmd, target_options[i].key))
+			all[n++] = target_options[i];
 	for (int i = 0; view_options[i].name; i++) {
+		if (!takes(cmd, view_options[i].key))
+			continue;
 		all[n++] = view_options[i];
 		if (view_options[i].key == OPT_VIEW)
 			all[n - 1].doc = view_names();
