@@ -161,6 +161,8 @@ $(unit_tests): $(O)/tests/unit/%: $(O)/tests/unit/%.o $(unit_utils) $(library)
 	$(Q)$(CC) $(sanitize) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CMOCKA_LIBS) $(LIBS) -lm
 $(unit_tests:%=%.o) $(unit_utils): | $(skeletons)
 
+$(benches:%=%.o): | $(skeletons)
+
 $(O)/tests/bench/frames.o: CFLAGS += -fno-omit-frame-pointer -fno-optimize-sibling-calls
 $(benches): $(O)/tests/bench/%: $(O)/tests/bench/%.o $(library)
 	$(call say,LD,$@)
