@@ -47,6 +47,11 @@ def first():
     return next((row for row in HOOKING if not lacking(row)), "tracepoint")
 
 
+def asked():
+    """The rows that a test in a machine goes through: all with FULL, else the one that is chosen there."""
+    return [*HOOKING, "tracepoint"] if os.environ.get("FULL") else [first()]
+
+
 def never_told(*fields):
     """True of a report in which no site has any of @fields of its page allocations."""
     def missing(report):
