@@ -12,12 +12,12 @@ setup()
 	cd "$BATS_TEST_TMPDIR"
 }
 
-# agrees FILE: its timeline with its report
+# agrees FILE [--falls]: its timeline with its report; --falls: live bytes must have been more than at the end
 agrees()
 {
 	"$MALLOCPATH" report "$1" --view perfetto -o timeline
 	"$MALLOCPATH" report "$1" --view json --blocks -n 0 -o report.json
-	python3 "$tests/cli/timeline.py" timeline report.json
+	python3 "$tests/cli/timeline.py" timeline report.json "${@:2}"
 }
 
 @test "traces with faults, forks, lost events and a process that is killed" {
@@ -37,6 +37,12 @@ agrees()
 		'name: "live bytes"' 'str: "my_own_alloc'; do
 		grep -q "$word" text || { echo "no $word"; return 1; }
 	done
+}
+
+@test "a program that gives back: live bytes end below their peak" {
+	[ "$(id -u)" -eq 0 ] || skip "tracing needs root"
+	"$MALLOCPATH" record -q -o t.mpt -- "$WORKLOADS/trim"
+	agrees t.mpt --falls
 }
 
 @test "it is a view of recordings: others say so; a full disk is told" {

@@ -117,6 +117,9 @@ def main():
         live = sum(block["requested"] or block["usable"] or 0 for block in process["blocks"])
         if timeline.last(LIVE, process["pid"]) != live:
             timeline.wrong.append(f"live bytes end at {timeline.last(LIVE, process['pid'])}, blocks have {live}")
+        highest = max(event[4] for event in timeline.events[LIVE << 32 | process["pid"]])
+        if "--falls" in sys.argv and highest <= live:
+            timeline.wrong.append(f"live bytes were never more than {highest}, at the end they are {live}")
         if timeline.last(RESIDENT, process["pid"]) != 4096 * process["present_pages"]:
             timeline.wrong.append(f"anonymous Rss ends at {timeline.last(RESIDENT, process['pid'])}")
     print("\n".join(timeline.wrong))

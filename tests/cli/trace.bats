@@ -53,6 +53,10 @@ in_order()
 	run -7 --separate-stderr "$program" trace -q --function main --only fault -o "$out" -- "$steps"
 	[ "$(grep -c ' fault ' "$out")" -ge 3 ]
 	[ "$(grep -vc ' fault ' "$out")" -eq 0 ]
+	run -7 --separate-stderr "$program" trace -q --only fault,free -o "$out" -- "$steps"
+	[ "$(grep -c ' fault ' "$out")" -ge 3 ]
+	[ "$(grep -c ' free(' "$out")" -ge 1 ]
+	[ "$(grep -Evc ' fault | free\(' "$out")" -eq 0 ]
 	run -7 --separate-stderr "$program" trace -q --function no_such_function -o "$out" -- "$steps"
 	[ ! -s "$out" ]
 }
@@ -60,6 +64,7 @@ in_order()
 @test "--stacks shows who called" {
 	run -7 --separate-stderr "$program" trace -q --stacks --only malloc --min-size 3M -o "$out" -- "$steps"
 	grep -A4 ' malloc(3145728)' "$out" | grep -q '^ \{28\}main+'
+	grep -A4 ' malloc(3145728)' "$out" | grep -q '^ \{28\}_start+'
 }
 
 @test "a reader that goes away does not disturb the command" {
