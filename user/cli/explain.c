@@ -76,8 +76,9 @@ int mp_cmd_explain(struct mp_options *o)
 	int rc = check(o, &subject, &err);
 
 	if (!rc) {
-		m = mp_model__new();
-		rc = m ? look(o, m, &err) : mp_fail(&err, MP_EXIT_FAILED, ENOMEM, "no memory");
+		o->history = o->file; /* a file tells what became of the page */
+		m = mp_new_model(o, &err);
+		rc = m ? look(o, m, &err) : -ENOMEM;
 	}
 	if (!rc)
 		rc = show(o, m, &subject, &err);

@@ -237,7 +237,8 @@ int mp_view_explain(const struct mp_report *r, struct mp_symbols *sym,
 		e.p = &r->procs[i];
 		if (subject->is_pfn) {
 			explain_pfn(&e, subject->number, &found);
-		} else if (vma_at(e.p, subject->number) || block_at(e.p, subject->number)) {
+		} else if (vma_at(e.p, subject->number) || block_at(e.p, subject->number) ||
+			   mp_explain_knows(&e, subject->number)) {
 			if (found++)
 				mp_prose_line(&e.prose, "%s", "");
 			explain_address(&e, subject->number);

@@ -37,11 +37,11 @@ void mp_explain_vma(struct mp_explain *e, const struct mp_vma *v)
 	mp_label_safe(name, sizeof(name), *v->name ? v->name : "anonymous memory");
 	mp_prose_say(&e->prose,
 		     "0x%" PRIx64 "-0x%" PRIx64 " %c%c%c%c %s, %s, of which %" PRIu64
-		     " pages are there.",
+		     " %s there.",
 		     v->start, v->end, v->perms & 1 ? 'r' : '-', v->perms & 2 ? 'w' : '-',
 		     v->perms & 4 ? 'x' : '-', v->perms & 8 ? 's' : 'p', name,
 		     mp_units_bytes(mp_units_signed(v->end - v->start), e->opts->bytes).s,
-		     v->present_pages);
+		     v->present_pages, v->present_pages == 1 ? "page is" : "pages are");
 	mp_prose_say(&e->prose, "It is a vm_area_struct, which the kernel %s keeps in %s.",
 		     e->r->host.release, e->words.tree);
 	say_maker(e, v);
@@ -172,7 +172,7 @@ static void say_state(struct mp_explain *e, const struct mp_page *pg)
 		mp_prose_say(&e->prose, "swapped out: the next touch brings it back.");
 		return;
 	case MP_STATE_GONE:
-		mp_prose_say(&e->prose, "gone: it was given back.");
+		mp_prose_say(&e->prose, "none any more.");
 		return;
 	case MP_STATE_SHARED_COW:
 		say_frame(e, pg);
@@ -247,9 +247,17 @@ void mp_explain_page(struct mp_explain *e, uint64_t addr)
 		return;
 	}
 	say_state(e, pg);
-	say_arrival(e, pg);
+	if (pg->state != MP_STATE_GONE)
+		say_arrival(e, pg);
 	mp_prose_end(&e->prose);
-	say_company(e, pg);
+	mp_explain_past(e, pg);
+	if (pg->state != MP_STATE_GONE)
+		say_company(e, pg);
+}
+
+bool mp_explain_knows(const struct mp_explain *e, uint64_t addr)
+{
+	return page_at(e->p, addr);
 }
 
 void mp_explain_missing(struct mp_explain *e)

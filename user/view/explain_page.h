@@ -27,6 +27,10 @@ struct mp_text mp_explain_since(const struct mp_explain *e, uint64_t t_ns);
 /* @vma may be NULL: none has the address. */
 void mp_explain_vma(struct mp_explain *e, const struct mp_vma *vma);
 void mp_explain_page(struct mp_explain *e, uint64_t addr);
+/* Was there a page at @addr, or is there? */
+bool mp_explain_knows(const struct mp_explain *e, uint64_t addr);
+/* What happened to a page, if more is known than how it came. */
+void mp_explain_past(struct mp_explain *e, const struct mp_page *pg);
 /* What cannot be said without a trace. */
 void mp_explain_missing(struct mp_explain *e);
 
