@@ -36,8 +36,7 @@ void mp_explain_vma(struct mp_explain *e, const struct mp_vma *v)
 	}
 	mp_label_safe(name, sizeof(name), *v->name ? v->name : "anonymous memory");
 	mp_prose_say(&e->prose,
-		     "0x%" PRIx64 "-0x%" PRIx64 " %c%c%c%c %s, %s, of which %" PRIu64
-		     " %s there.",
+		     "0x%" PRIx64 "-0x%" PRIx64 " %c%c%c%c %s, %s, of which %" PRIu64 " %s there.",
 		     v->start, v->end, v->perms & 1 ? 'r' : '-', v->perms & 2 ? 'w' : '-',
 		     v->perms & 4 ? 'x' : '-', v->perms & 8 ? 's' : 'p', name,
 		     mp_units_bytes(mp_units_signed(v->end - v->start), e->opts->bytes).s,
