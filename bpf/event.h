@@ -286,7 +286,6 @@ enum mp_source {
 #define MP_PAGE_SWAP         (1ULL << 60)
 #define MP_PAGE_HUGE         (1ULL << 59) /* part of a PMD mapping */
 #define MP_PAGE_MOVING       (1ULL << 58) /* MOVED: it is about to get another PFN */
-#define MP_PAGE_MERGED       (1ULL << 58) /* PRESENT, read from pagemap: KSM has made it one of several */
 #define MP_PAGE_SHARED       (1ULL << 57) /* others map it too; told if the event's @shares is set */
 #define MP_PAGE_ORDERED      (1ULL << 56) /* the order of its folio is in MP_PAGE_ORDER() */
 #define MP_PAGE_ORDER_SHIFT  52

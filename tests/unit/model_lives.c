@@ -195,15 +195,20 @@ static void shares(void **state)
 	feed_end();
 }
 
-static void learn(int source, uint64_t pfn, bool shared, uint64_t begin)
+static void learn_at(uint64_t addr, int source, uint64_t pfn, bool shared, uint64_t begin)
 {
 	struct {
 		struct mp_ev_pages ev;
 		uint64_t entry;
-	} e = { .ev = { .addr = MEM, .nr = 1, .source = source, .shares = 1, .begin_ns = begin } };
+	} e = { .ev = { .addr = addr, .nr = 1, .source = source, .shares = 1, .begin_ns = begin } };
 
 	e.entry = pfn | MP_PAGE_PRESENT | MP_PAGE_ANON | (shared ? MP_PAGE_SHARED : 0);
 	feed(&e, MP_EV_PAGES, sizeof(e), 1, 1);
+}
+
+static void learn(int source, uint64_t pfn, bool shared, uint64_t begin)
+{
+	learn_at(MEM, source, pfn, shared, begin);
 }
 
 static int state_of(uint64_t addr)
@@ -231,6 +236,29 @@ static void pagemap_tells_sharing(void **state)
 	learn(MP_SRC_CHECK, 10, false, feed_ns);
 	assert_int_equal(state_of(MEM), MP_STATE_PRESENT);
 	assert_int_equal(feed_report()->loss.moved_unseen_pages, 0);
+	feed_end();
+}
+
+/* KSM: the one page that keeps its frame keeps all that is known of it. */
+static void what_is_made_one_is_shared(void **state)
+{
+	(void)state;
+	feed_begin();
+	feed_fault(1, MEM, 10, TOUCH);
+	feed_fault(1, MEM + PAGE, 11, TOUCH);
+	feed_page_free(11, 0);
+	learn(MP_SRC_CHECK, 10, true, feed_ns);
+	learn_at(MEM + PAGE, MP_SRC_CHECK, 10, true, feed_ns);
+	assert_int_equal(state_of(MEM), MP_STATE_SHARED_COW);
+	assert_int_equal(state_of(MEM + PAGE), MP_STATE_SHARED_COW);
+	assert_int_equal(report_page(1, MEM)->source, MP_SRC_FAULT);
+	assert_int_equal(report_page(1, MEM + PAGE)->source, MP_SRC_RECONCILED);
+	assert_int_equal(feed_report()->loss.moved_unseen_pages, 1);
+	feed_fault(1, MEM + PAGE, 12, TOUCH | MP_FAULT_PROT);
+	assert_int_equal(state_of(MEM + PAGE), MP_STATE_PRESENT);
+	assert_int_equal(report_page(1, MEM + PAGE)->kind, MP_KIND_COW);
+	learn(MP_SRC_CHECK, 10, false, feed_ns);
+	assert_int_equal(state_of(MEM), MP_STATE_PRESENT);
 	feed_end();
 }
 
@@ -300,6 +328,7 @@ int main(void)
 		cmocka_unit_test(image_is_kept),
 		cmocka_unit_test(shares),
 		cmocka_unit_test(pagemap_tells_sharing),
+		cmocka_unit_test(what_is_made_one_is_shared),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

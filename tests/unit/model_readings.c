@@ -235,44 +235,14 @@ static void tool_pages(void **state)
 	feed_end();
 }
 
-#define KSM(pfn) (ANON(pfn) | MP_PAGE_MERGED)
-
 static int state_of(uint64_t addr)
 {
 	feed_report();
 	return report_page(1, addr)->state;
 }
 
-/* The one page that keeps its frame keeps all that is known of it. */
-static void what_ksm_makes_one_is_shared(void **state)
-{
-	(void)state;
-	feed_begin();
-	feed_fault(1, MEM, 10, TOUCH);
-	feed_fault(1, MEM + PAGE, 11, TOUCH);
-	feed_page_free(11, 0);
-	feed_pages(1, MP_SRC_CHECK, MEM, 0, KSM(10), 1);
-	feed_pages(1, MP_SRC_CHECK, MEM + PAGE, 0, KSM(10), 1);
-	assert_int_equal(state_of(MEM), MP_STATE_SHARED_COW);
-	assert_int_equal(state_of(MEM + PAGE), MP_STATE_SHARED_COW);
-	assert_int_equal(report_page(1, MEM)->source, MP_SRC_FAULT);
-	assert_int_equal(report_page(1, MEM + PAGE)->source, MP_SRC_RECONCILED);
-	assert_int_equal(feed_report()->loss.moved_unseen_pages, 2);
-	/* read again nothing has changed, and what BPF reads knows nothing of it */
-	feed_pages(1, MP_SRC_CHECK, MEM, 0, KSM(10), 1);
-	feed_pages(1, MP_SRC_POPULATE, MEM + PAGE, 0, ANON(10), 1);
-	assert_int_equal(state_of(MEM + PAGE), MP_STATE_SHARED_COW);
-	assert_int_equal(feed_report()->loss.moved_unseen_pages, 2);
-	feed_fault(1, MEM + PAGE, 12, TOUCH | MP_FAULT_PROT);
-	feed_pages(1, MP_SRC_CHECK, MEM, 0, ANON(10), 1);
-	assert_int_equal(state_of(MEM), MP_STATE_PRESENT);
-	assert_int_equal(state_of(MEM + PAGE), MP_STATE_PRESENT);
-	assert_int_equal(report_page(1, MEM + PAGE)->kind, MP_KIND_COW);
-	feed_end();
-}
-
-/* Shared with a child it stays so: that is no work of KSM's. */
-static void a_fork_is_no_merge(void **state)
+/* Where nobody tells of sharing, what is shared with a child stays so, in another frame too. */
+static void a_move_leaves_it_shared(void **state)
 {
 	(void)state;
 	feed_begin();
@@ -297,8 +267,7 @@ int main(void)
 		cmocka_unit_test(check_at_the_same_time),
 		cmocka_unit_test(pfn_filled_in_is_no_move),
 		cmocka_unit_test(tool_pages),
-		cmocka_unit_test(what_ksm_makes_one_is_shared),
-		cmocka_unit_test(a_fork_is_no_merge),
+		cmocka_unit_test(a_move_leaves_it_shared),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

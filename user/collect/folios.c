@@ -7,7 +7,6 @@
 /* include/uapi/linux/kernel-page-flags.h */
 #define KPF_HEAD (1ULL << 15)
 #define KPF_TAIL (1ULL << 16)
-#define KPF_KSM  (1ULL << 21)
 #define KPF_ZERO (1ULL << 24)
 
 void mp_folios_init(struct mp_folios *f, int fd)
@@ -29,11 +28,6 @@ bool mp_folios_is_zero(const struct mp_folios *f, uint64_t pfn)
 	uint64_t flags;
 
 	return read_flags(f, pfn, 1, &flags) == 1 && flags & KPF_ZERO;
-}
-
-bool mp_folios_is_merged(const struct mp_folios *f, size_t i)
-{
-	return i < MP_FOLIOS_RUN && f->run[i] & KPF_KSM;
 }
 
 /* Of the folio whose head is flags[0]; *@whole: its end is in sight. */

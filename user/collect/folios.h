@@ -25,9 +25,6 @@ void mp_folios_init(struct mp_folios *f, int fd);
  */
 bool mp_folios_orders(struct mp_folios *f, uint64_t pfn, size_t nr, uint8_t *orders);
 
-/* Of the @i-th frame of the last mp_folios_orders() that was true: has KSM made it one of several? */
-bool mp_folios_is_merged(const struct mp_folios *f, size_t i);
-
 /* The bit of a frame's flags word that tells the zero page (include/uapi/linux/kernel-page-flags.h) */
 bool mp_folios_is_zero(const struct mp_folios *f, uint64_t pfn);
 

@@ -75,7 +75,6 @@ struct reader {
 	struct scan_region *regions;
 	struct mp_ev_pages *ev; /* room for EXPLICIT entries; ev->nr are gathered */
 	struct mp_folios folios;
-	bool merges; /* KSM has made pages of it one with others, or may have */
 };
 
 int mp_pagemap_use_scan(int use)
@@ -258,13 +257,8 @@ static void add_orders(struct reader *r, uint64_t *e, size_t nr)
 	uint8_t orders[MP_FOLIOS_RUN];
 	bool told = mp_folios_orders(&r->folios, e[0] & MP_PAGE_PFN, nr, orders);
 
-	for (size_t i = 0; i < nr; i++) {
-		if (told)
-			e[i] |= MP_PAGE_ORDERED | (uint64_t)orders[i] << MP_PAGE_ORDER_SHIFT;
-		if (told && r->merges && e[i] & MP_PAGE_SHARED &&
-		    mp_folios_is_merged(&r->folios, i))
-			e[i] |= MP_PAGE_MERGED;
-	}
+	for (size_t i = 0; told && i < nr; i++)
+		e[i] |= MP_PAGE_ORDERED | (uint64_t)orders[i] << MP_PAGE_ORDER_SHIFT;
 }
 
 static void find_orders(struct reader *r, uint64_t *e, size_t nr)
@@ -516,23 +510,6 @@ static int fail(pid_t pid, int error, struct mp_err *err)
 		       strerror(error));
 }
 
-/* Some kernels (6.12) say it in /proc/kpageflags of every anonymous page. */
-static bool may_be_merged(pid_t pid)
-{
-	unsigned long pages = 1; /* not told before 5.19 */
-	char path[64];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/ksm_merging_pages", pid);
-	f = fopen(path, "re");
-	if (!f)
-		return true;
-	if (fscanf(f, "%lu", &pages) != 1)
-		pages = 1;
-	fclose(f);
-	return pages;
-}
-
 static int open_reader(struct reader *r)
 {
 	char path[64];
@@ -544,7 +521,6 @@ static int open_reader(struct reader *r)
 	r->pagemap_fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (r->pagemap_fd < 0)
 		return -errno;
-	r->merges = may_be_merged(r->pid);
 	mp_folios_init(&r->folios, open("/proc/kpageflags", O_RDONLY | O_CLOEXEC));
 	r->raw = malloc(CHUNK * sizeof(*r->raw));
 	r->regions = malloc(REGIONS * sizeof(*r->regions));

@@ -57,8 +57,6 @@ static struct mp_page_rec base_rec(struct mp_model *m, const struct mp_ev_pages 
 
 uint8_t mp_entry_state(uint64_t entry)
 {
-	if (entry & MP_PAGE_PRESENT && entry & MP_PAGE_MERGED)
-		return MP_STATE_SHARED_COW;
 	if (entry & MP_PAGE_PRESENT)
 		return entry & MP_PAGE_ZERO   ? MP_STATE_ZERO
 		       : entry & MP_PAGE_ANON ? MP_STATE_PRESENT
@@ -161,22 +159,6 @@ static int apply_moved(struct reading *r, uint64_t vpn, uint64_t entry)
 	return mp_pages__shift(&r->p->pages, vpn, &rec);
 }
 
-/* The page that others were merged into keeps its frame, and all that is known of it. */
-static void note_merge(struct reading *r, struct mp_page_rec *old, const struct mp_page_rec *now)
-{
-	bool merged = now->state == MP_STATE_SHARED_COW, ours = old->flags & MP_PAGE_BY_KSM;
-
-	if (old->pfn != now->pfn || (old->state == MP_STATE_SHARED_COW) == merged ||
-	    (!merged && !ours))
-		return;
-	if (old->state != MP_STATE_PRESENT && old->state != MP_STATE_SHARED_COW)
-		return;
-	old->state = merged ? MP_STATE_SHARED_COW : MP_STATE_PRESENT;
-	old->flags &= ~MP_PAGE_BY_KSM;
-	old->flags |= merged ? MP_PAGE_BY_KSM : 0;
-	r->m->loss.moved_unseen_pages++;
-}
-
 static int apply_entry(struct reading *r, uint64_t vpn, uint64_t entry)
 {
 	bool ordered = entry & MP_PAGE_ORDERED && entry & MP_PAGE_ANON;
@@ -204,17 +186,12 @@ static int apply_entry(struct reading *r, uint64_t vpn, uint64_t entry)
 		}
 		return 0;
 	}
-	if (rec.state == MP_STATE_SHARED_COW)
-		rec.flags |= MP_PAGE_BY_KSM;
-	if (check && old)
-		note_merge(r, old, &rec);
 	if (old && mp_page_agrees(old, &rec))
 		return confirm(r, vpn, old, &rec, entry);
 	if (r->strays && mp_freed_since(r->m, rec.pfn, r->ev->begin_ns))
 		return 0;
 	/* a copy of its own would have come by a fault: it moved, and is shared as before */
-	if (check && old && old->state == MP_STATE_SHARED_COW && rec.state == MP_STATE_PRESENT &&
-	    !(old->flags & MP_PAGE_BY_KSM))
+	if (check && old && old->state == MP_STATE_SHARED_COW && rec.state == MP_STATE_PRESENT)
 		rec.state = MP_STATE_SHARED_COW;
 	mp_sharing_learn(r->p, &rec, entry, r->ev);
 	r->m->loss.moved_unseen_pages += check;

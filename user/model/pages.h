@@ -21,7 +21,6 @@ enum mp_page_flag {
 	MP_PAGE_NODE = 4,      /* node and zone hold */
 	MP_PAGE_SEEN = 8,      /* the kernel module's walk under way has found it */
 	MP_PAGE_MAJOR = 16,    /* it had to be read from a device first */
-	MP_PAGE_BY_KSM = 32,   /* shared, if it is, because KSM has made it one with others */
 };
 
 struct mp_page_rec {
