@@ -234,11 +234,15 @@ static void some_are_read_from_a_device(void **state)
 {
 	(void)state;
 	feed_begin();
+	feed_proc(1, "one", 0);
+	feed_mmap(1, 0x7f0000000000, 4 * PAGE, A, MP_FN_MALLOC);
+	feed_alloc(1, 0x7f0000000000, 3 * PAGE, A);
 	feed_fault(1, 0x7f0000000000, 10, TOUCH | MP_FAULT_SWAPIN | MP_FAULT_MAJOR);
 	feed_fault(1, 0x7f0000001000, 11, TOUCH | MP_FAULT_SWAPIN);
 	feed_report();
 	assert_true(report_page(1, 0x7f0000000000)->major);
 	assert_false(report_page(1, 0x7f0000001000)->major);
+	assert_int_equal(report_site(A)->majors, 1);
 	assert_int_equal(report_page(1, 0x7f0000000000)->kind, MP_KIND_SWAPIN);
 	assert_int_equal(report_page(1, 0x7f0000001000)->kind, MP_KIND_SWAPIN);
 	feed_end();
