@@ -217,6 +217,21 @@ static int state_of(uint64_t addr)
 	return report_page(1, addr)->state;
 }
 
+/* The real end comes late, after one that was made up for it; or a file is hostile. */
+static void ends_twice(void **state)
+{
+	(void)state;
+	feed_begin();
+	feed_proc(1, "one", 0);
+	feed_fault(1, MEM, 10, TOUCH);
+	feed_exit(1, 3, 1, 0);
+	feed_exit(1, 5, 1, 0);
+	assert_int_equal(feed_report()->nr_procs, 1);
+	assert_int_equal(report_proc(1)->books.rss, 6 * PAGE);
+	assert_null(mp_model_check(feed_model));
+	feed_end();
+}
+
 static void pagemap_tells_sharing(void **state)
 {
 	uint64_t before;
@@ -327,6 +342,7 @@ int main(void)
 		cmocka_unit_test(instants),
 		cmocka_unit_test(image_is_kept),
 		cmocka_unit_test(shares),
+		cmocka_unit_test(ends_twice),
 		cmocka_unit_test(pagemap_tells_sharing),
 		cmocka_unit_test(what_is_made_one_is_shared),
 	};

@@ -13,6 +13,7 @@
 #define RING_BYTES    (32U << 20)
 #define TABLE_BYTES   (1ULL << 30)  /* of unwind tables: twice what libLLVM and all of KDE need */
 #define RESCAN_NS     5000000ULL    /* between two looks at a process that has just changed */
+#define EXIT_LOST_NS  1000000000ULL /* after the end of a process its event will not come any more */
 #define RESCAN_END_NS 2000000000ULL /* a new image whose allocator is not there by then has none */
 
 struct process *mp_session_find(struct mp_session *s, pid_t pid)
@@ -146,6 +147,8 @@ static int begin(struct mp_session *s, pid_t pid, bool launched, bool child, str
 	if (rc)
 		return mp_fail(err, MP_EXIT_FAILED, -rc,
 			       "process %d ended while it was being attached to", pid);
+	if (p)
+		p->told = true;
 	mp_limits__add(s->limits, pid);
 	if (!launched) /* what it has mapped in the meantime */
 		mp_unwinder__look(s->unwinder, pid, err);
@@ -231,9 +234,14 @@ static int held(void *ctx, pid_t pid, enum mp_held why)
 static void child_ended(void *ctx, pid_t pid, int status)
 {
 	struct mp_session *s = ctx;
+	struct process *p = mp_session_find(s, pid);
 
 	if (pid == s->command)
 		s->status = status;
+	if (p) {
+		p->gone_ns = mp_mono_ns();
+		p->code = status;
+	}
 }
 
 static const struct mp_launch_ops launch_ops = { .held = held, .ended = child_ended };
@@ -383,15 +391,38 @@ static void wait_for_work(struct mp_session *s, int timeout_ms)
 		mp_launch__poll(s->launch);
 }
 
-/* A process whose EXIT event was lost, or that died before it was traced in full. */
+/* What the process had at its end is lost with the event that told of it. */
+static void tell_end(struct mp_session *s, struct process *p)
+{
+	struct mp_ev_exit ev = {
+		.h = { .type = MP_EV_EXIT, .size = sizeof(ev), .tgid = p->pid, .tid = p->pid },
+		.code = p->code,
+	};
+
+	ev.h.ts_ns = p->gone_ns;
+	p->gone_ns = UINT64_MAX;
+	if (!p->told || mp_stream_emit(s->stream, &ev.h))
+		end(s, p, p->cpu_ns);
+}
+
+/*
+ * A process whose EXIT event was lost, or that died before it was traced in full. The event stands in
+ * the ring before the process can be waited for, but another's that is being written may be before it.
+ */
 static void notice_ends(struct mp_session *s)
 {
+	uint64_t now = mp_mono_ns();
+
 	for (size_t i = 0; i < s->nr; i++) {
 		struct process *p = &s->list[i];
 		struct pollfd fd = { .fd = p->pidfd, .events = POLLIN };
 
-		if (!p->ended && p->pidfd >= 0 && poll(&fd, 1, 0) > 0)
-			end(s, p, p->cpu_ns);
+		if (p->ended)
+			continue;
+		if (!p->gone_ns && p->pidfd >= 0 && poll(&fd, 1, 0) > 0)
+			p->gone_ns = now;
+		if (p->gone_ns && p->gone_ns < now && now - p->gone_ns > EXIT_LOST_NS)
+			tell_end(s, p);
 	}
 }
 

@@ -14,11 +14,14 @@ struct process {
 	pid_t pid;
 	int pidfd;
 	bool launched, ended;
+	bool told;     /* events of it are in the stream */
 	bool new_code; /* mapped, and the unwinder has not looked yet */
 	bool loose;    /* none of its children or execs is held, although others' are */
 	bool heap_due; /* it had no allocator yet when it was attached to */
 	bool loading;  /* a held program, on the way to the instant when it has its objects */
 	uint64_t rescan_ns, rescan_end_ns; /* look again for objects, 0: no */
+	uint64_t gone_ns;                  /* when it was found to have ended, 0: it lives */
+	int code;                          /* as wait(2) gives it, if that is known */
 	uint64_t cpu_ns; /* used before tracing began; after its end: while traced */
 };
 

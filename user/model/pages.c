@@ -489,6 +489,8 @@ static void forget_one(struct mp_pages *ps, struct mp_page_rec *rec, uint64_t vp
 
 void mp_pages__close(struct mp_pages *ps)
 {
+	if (ps->closed)
+		return;
 	for_each(ps, close_one);
 	ps->ledger->mapped -= ps->nr_rss;
 	ps->closed = true;
