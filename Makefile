@@ -45,7 +45,7 @@ endif
 # --- flags
 
 comma := ,
-warnings := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wformat=2
+warnings := -Wall -Wextra -Werror=implicit-function-declaration -Wshadow -Wmissing-prototypes -Wformat=2
 werror := $(if $(SAN)$(filter 1,$(WERROR) $(CI)),-Werror)
 sanitize := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined \
 	-fno-omit-frame-pointer)
