@@ -127,10 +127,10 @@ struct mp_spot_key {
 #define MP_HIT_BRK             518
 #define MP_HIT_MMAP            519
 #define MP_HIT_FREELIST        520
-#define MP_HIT_VICTIM          521 /* of the out-of-memory killer, whoever's */
-#define MP_HIT_CGROUP 528 /* moves of processes to other cgroups, and births elsewhere */
-#define MP_HIT_NONE 1023 /* a probe whose hits nobody wants to know */
-#define MP_HITS_MAX 1024 /* a power of two */
+#define MP_HIT_VICTIM          521  /* of the out-of-memory killer, whoever's */
+#define MP_HIT_CGROUP          528  /* moves of processes to other cgroups, and births elsewhere */
+#define MP_HIT_NONE            1023 /* a probe whose hits nobody wants to know */
+#define MP_HITS_MAX            1024 /* a power of two */
 
 #define MP_COUNT_DROPS 16 /* MP_DROP_MAX of event.h */
 struct mp_counts {
