@@ -295,14 +295,14 @@ def compare_vmas(truth, process, bad):
                     f"{'not known' if (start, end, execute) in true else 'not there'}")
 
 
-def compare_stacks(loss, bad):
-    """Some code has no unwind information: at least 99.5 % of stacks must be whole, but a few may end."""
+def compare_stacks(loss, processes, bad):
+    """Some code has no unwind information: at least 99.5 % of stacks must be whole, but for a few of each process."""
     ends = loss.pop("stack_ends", None)
     if ends is None:
         return
     truncated, total = loss.pop("stacks_truncated"), sum(ends.values())
     bad.equal("loss", "stacks_truncated", truncated, total - ends["whole"])
-    if truncated > 10 + total * 0.005:
+    if truncated > 10 * processes + total * 0.005:
         bad.add("loss", f"only {ends['whole']} of {total} stacks are whole: {ends}")
 
 
@@ -312,7 +312,7 @@ def compare_loss(report, bad):
         del loss["moved_unseen_pages"]
         del loss["module_mismatch_pages"]  # the module walked before pagemap was read back
     reasons = loss.pop("dropped", None) or {}
-    compare_stacks(loss, bad)
+    compare_stacks(loss, len(report["processes"]), bad)
     if gaps.others_skipped(report["host"]["fault_source"]):
         del loss["programs_skipped"]
     for name, value in list(loss.items()) + [("dropped." + k, v) for k, v in reasons.items()]:
