@@ -17,12 +17,7 @@ setup()
 teardown()
 {
 	((${#children[@]} == 0)) || kill -KILL "${children[@]}" 2>/dev/null || true
-	left=
-	for _ in $(seq 50); do
-		left=$(python3 "$tests/safety/run" --left-behind)
-		[ -n "$left" ] || break
-		sleep 0.1
-	done
+	left=$(python3 "$tests/safety/run" --left-behind)
 	[ -z "$left" ] || { echo "left behind: $left"; return 1; }
 }
 
