@@ -2,6 +2,7 @@
 """What the root tests share: TAP, starting the tool, walking a workload through its barriers."""
 import atexit
 import fcntl
+import functools
 import json
 import os
 import select
@@ -68,6 +69,22 @@ def need_root_and_tool(tap):
     if not os.access(TOOL, os.X_OK):
         tap.check(False, f"{TOOL} is there (run make first)")
         tap.end()
+
+
+@functools.lru_cache(None)
+def mounted(kind, where):
+    """@where, with a file system of @kind on it: a machine without systemd may not have mounted it."""
+    if not os.path.ismount(where):
+        subprocess.run(["mount", "-t", kind, kind, where], check=True)
+    return where
+
+
+def tracefs():
+    return mounted("tracefs", "/sys/kernel/tracing")
+
+
+def debugfs():
+    return mounted("debugfs", "/sys/kernel/debug")
 
 
 def wait_until(what, happened, patience=PATIENCE):

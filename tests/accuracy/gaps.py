@@ -8,7 +8,8 @@ import functools
 import os
 import re
 
-TRACING = "/sys/kernel/tracing"
+import harness
+
 HOOKING = ("fentry", "kprobe")  # rows that hook functions
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DOC = os.path.join(TOP, "docs/ROWS.md")
@@ -20,16 +21,17 @@ Gap = collections.namedtuple("Gap", "name text here missing")
 def function_traceable(name):
     """Can the function tracer, and so fentry, reach @name?"""
     try:
-        with open(f"{TRACING}/available_filter_functions", encoding="ascii") as file:
+        with open(f"{harness.tracefs()}/available_filter_functions", encoding="ascii") as file:
             return any(line.split()[0] == name for line in file)
-    except OSError:
+    except FileNotFoundError:  # the kernel has no function tracer
         return False
 
 
 @functools.lru_cache(None)
 def refill_told():
     """Does the page allocator's tracepoint tell a refill of a CPU's list from an allocation?"""
-    with open(f"{TRACING}/events/kmem/mm_page_alloc_zone_locked/format", encoding="ascii") as file:
+    tracepoint = f"{harness.tracefs()}/events/kmem/mm_page_alloc_zone_locked"
+    with open(f"{tracepoint}/format", encoding="ascii") as file:
         return "field:int percpu_refill;" in file.read()
 
 
@@ -97,22 +99,24 @@ def others_skipped(row):
     if row != "kprobe":
         return False
     try:
-        with open("/sys/kernel/debug/sched/preempt", encoding="ascii") as file:
+        with open(f"{harness.debugfs()}/sched/preempt", encoding="ascii") as file:
             return re.search(r"\((full|lazy)\)", file.read()) is not None
-    except OSError:
+    except FileNotFoundError:
         return False
 
 
 def end_told_too_soon(row):
     """Is a process's end told by its first thread that asks for it? Later threads may touch more."""
-    with open(f"{TRACING}/events/sched/sched_process_exit/format", encoding="ascii") as file:
+    tracepoint = f"{harness.tracefs()}/events/sched/sched_process_exit"
+    with open(f"{tracepoint}/format", encoding="ascii") as file:
         # the field came with the tracepoint's new place, before the address space goes
         return row not in HOOKING and "group_dead" not in file.read()
 
 
 def images_told(row):
     """Is the last instant of an image that an exec replaces told?"""
-    return row in HOOKING or os.path.exists(f"{TRACING}/events/sched/sched_prepare_exec")
+    return row in HOOKING or os.path.exists(
+        f"{harness.tracefs()}/events/sched/sched_prepare_exec")
 
 
 def named(name, row):
