@@ -3,8 +3,10 @@
 #ifndef MP_FAULT_BPF_H
 #define MP_FAULT_BPF_H
 
+#include "table.bpf.h"
 #include "unwind.bpf.h"
-#include "walk.bpf.h"
+
+#define MOST_READS 9 /* pieces of 64 entries that a folio of up to 512 pages can lie in */
 
 static __always_inline u32 clamp32(u64 ns)
 {
@@ -190,6 +192,35 @@ static __always_inline void send_folio(struct mp_ev_fault *fault, struct mm_stru
 	mp_send(ev);
 }
 
+/*
+ * A folio that comes back from swap is mapped whole if all of it was out (do_swap_page() in mm/memory.c,
+ * since Linux 6.11): the page table tells which of its pages are there.
+ */
+static __always_inline void send_swapped_in(const struct mp_ev_fault *fault, struct mm_struct *mm)
+{
+	u64 nr = 1ULL << (fault->order & 15), from_start = fault->pfn & (nr - 1);
+	u64 addr = (fault->addr & MP_PAGE_MASK) - from_start * MP_PAGE_SIZE;
+	u64 end = addr + nr * MP_PAGE_SIZE;
+	struct mp_leaf leaf;
+
+	if (mp_walk(mm, addr, true, &leaf) || leaf.shift != 21 || leaf.val & PTE_PSE)
+		return;
+	for (u32 i = 0; i < MOST_READS && addr < end; i++)
+		addr += mp_walk_table(leaf.val, addr, end, 0,
+				      fault->h.tgid | (u64)MP_SRC_FAULT << 32);
+}
+
+/* Of a folio of several pages that are mapped one by one: the pages beside the one that was touched. */
+static __always_inline void send_neighbours(struct mp_ev_fault *fault, struct mm_struct *mm)
+{
+	if (!(fault->flags & MP_FAULT_ANON) || fault->flags & MP_FAULT_PMD || !fault->order)
+		return;
+	if (fault->flags & MP_FAULT_SWAPIN)
+		send_swapped_in(fault, mm);
+	else if (fault->flags & MP_FAULT_ALLOC)
+		send_folio(fault, mm);
+}
+
 static __always_inline void forget_stall(struct mp_thread *t)
 {
 	__builtin_memset(&t->stall, 0, sizeof(t->stall));
@@ -286,9 +317,7 @@ static __always_inline int send_fault(struct mm_struct *mm, u32 owner, u64 addr,
 	*ev = *copy;
 	mp_send(ev);
 	send_stall(copy, t);
-	if ((copy->flags & MP_FAULT_ANON) && (copy->flags & MP_FAULT_ALLOC) && copy->order &&
-	    !(copy->flags & MP_FAULT_PMD))
-		send_folio(copy, mm);
+	send_neighbours(copy, mm);
 	return 0;
 }
 
