@@ -42,9 +42,9 @@ json()
 			(($(stat -c %s t.mpt) > $(stat -c %s old.mpt)))
 		fi
 	done
-	run "$MALLOCPATH" record --compress 10 -o t.mpt -- true
+	run "$MALLOCPATH" record --compress 13 -o t.mpt -- true
 	[ "$status" -eq 2 ]
-	[[ "$output" == *"--compress 10"* ]]
+	[[ "$output" == *"--compress 13"* ]]
 }
 
 @test "the recorder is killed: what it wrote until a second before can be read" {

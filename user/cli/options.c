@@ -92,7 +92,7 @@ static const struct argp_option view_options[] = {
 	  "exit with 1 if it holds, e.g. 'site_coverage<0.9'; can be repeated", 2 },
 	{ "fail-over", OPT_FAIL_OVER, "N[K|M|G|%]", 0,
 	  "exit with 1 if the metric of all sites grew by more", 2 },
-	{ "compress", OPT_COMPRESS, "LEVEL", 0, "by zlib, 1 (default) to 9; 0: not at all", 2 },
+	{ "compress", OPT_COMPRESS, "LEVEL", 0, "1 (default) to 12; 0: not at all", 2 },
 	{ "debug-dir", OPT_DEBUG_DIR, "DIR[:DIR]", 0,
 	  "look here too for separate debug files; can be repeated", 2 },
 	{ "only", OPT_ONLY, "STEP[,STEP]", 0, "only steps of these kinds", 2 },
@@ -459,8 +459,8 @@ static error_t parse(int key, char *arg, struct argp_state *st)
 		return 0;
 	case OPT_COMPRESS:
 		o->level = parse_count(st, "--compress", arg);
-		if (o->level > 9)
-			argp_error(st, "--compress %s: give a level from 0 to 9", arg);
+		if (o->level > 12)
+			argp_error(st, "--compress %s: give a level from 0 to 12", arg);
 		return 0;
 	case OPT_RING:
 		o->ring_bytes = parse_ring(st, arg);

@@ -2,22 +2,24 @@
 #include "trace/frame.h"
 
 #include <errno.h>
+#include <libdeflate.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "trace/pack.h"
 
+#define ZLIB_HEAD 2 /* RFC 1950: method and flags before the deflated bytes, */
+#define ZLIB_TAIL 4 /* an Adler-32 behind them */
+
 struct mp_frame_maker {
-	int level;
-	z_stream zlib;
+	struct libdeflate_compressor *deflate; /* NULL: nothing is compressed */
 	uint8_t *packed, *stored;
 	size_t room; /* of @stored */
 };
 
 struct mp_frame_opener {
-	z_stream zlib;
+	struct libdeflate_decompressor *inflate;
 	uint8_t *packed, *content;
 	size_t packed_room, content_room;
 };
@@ -26,23 +28,18 @@ struct mp_frame_maker *mp_frame_maker__new(int level)
 {
 	struct mp_frame_maker *m = calloc(1, sizeof(*m));
 
-	if (!m)
-		return NULL;
-	m->level = level;
-	if (!level)
+	if (!m || !level)
 		return m;
-	if (deflateInit(&m->zlib, level) != Z_OK)
+	m->deflate = libdeflate_alloc_compressor(level);
+	if (!m->deflate)
 		goto free_maker;
 	m->packed = malloc(MP_PACK_ROOM(MP_FRAME_MAX));
-	m->room = deflateBound(&m->zlib, MP_PACK_ROOM(MP_FRAME_MAX));
+	m->room = libdeflate_zlib_compress_bound(m->deflate, MP_PACK_ROOM(MP_FRAME_MAX));
 	m->stored = malloc(m->room);
 	if (m->packed && m->stored)
 		return m;
-	free(m->packed);
-	free(m->stored);
-	deflateEnd(&m->zlib);
 free_maker:
-	free(m);
+	mp_frame_maker__free(m);
 	return NULL;
 }
 
@@ -50,8 +47,7 @@ void mp_frame_maker__free(struct mp_frame_maker *m)
 {
 	if (!m)
 		return;
-	if (m->level)
-		deflateEnd(&m->zlib);
+	libdeflate_free_compressor(m->deflate);
 	free(m->packed);
 	free(m->stored);
 	free(m);
@@ -59,9 +55,9 @@ void mp_frame_maker__free(struct mp_frame_maker *m)
 
 uint32_t mp_frame_crc(const struct mp_frame *f, const void *stored)
 {
-	uLong crc = crc32(0, (const Bytef *)f, offsetof(struct mp_frame, crc));
+	uint32_t crc = libdeflate_crc32(0, f, offsetof(struct mp_frame, crc));
 
-	return crc32(crc, stored, f->stored);
+	return libdeflate_crc32(crc, stored, f->stored);
 }
 
 int mp_frame_maker__make(struct mp_frame_maker *m, struct mp_frame *f, const void *content,
@@ -73,18 +69,13 @@ int mp_frame_maker__make(struct mp_frame_maker *m, struct mp_frame *f, const voi
 	f->stored = bytes;
 	f->method = MP_METHOD_PLAIN;
 	*stored = content;
-	if (m->level && f->kind == MP_FRAME_EVENTS) {
+	if (m->deflate && f->kind == MP_FRAME_EVENTS) {
 		f->method = MP_METHOD_ZLIB;
 		f->packed = mp_pack(content, bytes, m->packed);
-		if (deflateReset(&m->zlib) != Z_OK)
+		f->stored = libdeflate_zlib_compress(m->deflate, m->packed, f->packed, m->stored,
+						     m->room);
+		if (!f->stored)
 			return -EIO;
-		m->zlib.next_in = m->packed;
-		m->zlib.avail_in = f->packed;
-		m->zlib.next_out = m->stored;
-		m->zlib.avail_out = m->room;
-		if (deflate(&m->zlib, Z_FINISH) != Z_STREAM_END)
-			return -EIO;
-		f->stored = m->room - m->zlib.avail_out;
 		*stored = m->stored;
 	}
 	f->crc = mp_frame_crc(f, *stored);
@@ -108,20 +99,19 @@ struct mp_frame_opener *mp_frame_opener__new(void)
 {
 	struct mp_frame_opener *o = calloc(1, sizeof(*o));
 
-	if (!o || inflateInit(&o->zlib) != Z_OK) {
-		free(o);
-		return NULL;
-	}
-	/* the frame's CRC has been checked: zlib's own check would be the second */
-	inflateValidate(&o->zlib, 0);
-	return o;
+	if (o)
+		o->inflate = libdeflate_alloc_decompressor();
+	if (o && o->inflate)
+		return o;
+	free(o);
+	return NULL;
 }
 
 void mp_frame_opener__free(struct mp_frame_opener *o)
 {
 	if (!o)
 		return;
-	inflateEnd(&o->zlib);
+	libdeflate_free_decompressor(o->inflate);
 	free(o->packed);
 	free(o->content);
 	free(o);
@@ -138,6 +128,20 @@ static bool reserve(uint8_t **bytes, size_t *room, size_t want)
 	return *bytes;
 }
 
+/* The frame's CRC has been checked: the stream's own checksum would be the second. */
+static bool inflate(struct mp_frame_opener *o, const struct mp_frame *f, const uint8_t *stored)
+{
+	size_t len = f->stored, used = 0;
+
+	if (len < ZLIB_HEAD + ZLIB_TAIL || (stored[0] << 8 | stored[1]) % 31 ||
+	    (stored[0] & 15) != 8 || stored[1] & 0x20)
+		return false;
+	len -= ZLIB_HEAD + ZLIB_TAIL;
+	return libdeflate_deflate_decompress_ex(o->inflate, stored + ZLIB_HEAD, len, o->packed,
+						f->packed, &used, NULL) == LIBDEFLATE_SUCCESS &&
+	       used == len;
+}
+
 int mp_frame_opener__open(struct mp_frame_opener *o, const struct mp_frame *f, const void *stored,
 			  const void **content)
 {
@@ -149,13 +153,7 @@ int mp_frame_opener__open(struct mp_frame_opener *o, const struct mp_frame *f, c
 		memcpy(o->content, stored, f->bytes);
 		return 0;
 	}
-	if (inflateReset(&o->zlib) != Z_OK)
-		return -EBADMSG;
-	o->zlib.next_in = (Bytef *)stored;
-	o->zlib.avail_in = f->stored;
-	o->zlib.next_out = o->packed;
-	o->zlib.avail_out = f->packed;
-	if (inflate(&o->zlib, Z_FINISH) != Z_STREAM_END || o->zlib.avail_out || o->zlib.avail_in)
+	if (!inflate(o, f, stored))
 		return -EBADMSG;
 	memset(o->packed + f->packed, 0, MP_UNPACK_SLACK);
 	return mp_unpack(o->packed, f->packed, o->content, f->bytes) == f->bytes ? 0 : -EBADMSG;

@@ -21,7 +21,7 @@ enum mp_frame_kind {
 
 enum mp_frame_method {
 	MP_METHOD_PLAIN = 0,
-	MP_METHOD_ZLIB = 1, /* of events: packed (pack.h), then zlib */
+	MP_METHOD_ZLIB = 1, /* of events: packed (pack.h), then a zlib stream */
 };
 
 struct mp_frame {
@@ -54,7 +54,7 @@ struct mp_frame_end {
 _Static_assert(sizeof(struct mp_frame_end) == 32, "file format");
 
 struct mp_frame_maker;
-/* @level: of zlib, 1 to 9; 0: content stays as it is. NULL: no memory. */
+/* @level: libdeflate's, 1 to 12; 0: content stays as it is. NULL: no memory. */
 struct mp_frame_maker *mp_frame_maker__new(int level);
 void mp_frame_maker__free(struct mp_frame_maker *m);
 /*

@@ -2,7 +2,7 @@
 /*
  * Events next to each other differ in little: the time by a few hundred, an address by some bits. Each
  * is told as what it differs by from the last one of its type and size (docs/FORMAT.md, "Packed
- * events"), in a quarter of the bytes or less; zlib then has less to do, both ways.
+ * events"), in a quarter of the bytes or less; deflate then has less to do, both ways.
  */
 #ifndef MP_TRACE_PACK_H
 #define MP_TRACE_PACK_H

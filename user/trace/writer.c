@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Whoever puts events empties the ring, and must not wait for zlib: it fills buffers, which a thread
+ * Whoever puts events empties the ring, and must not wait for a compressor: it fills buffers, which a thread
  * makes frames of and writes. The thread is begun with the first full buffer, so that what starts by
  * fork() has no other thread yet. It owns the descriptor, the index and the maker; the rest that both
  * use is behind the mutex.
