@@ -200,9 +200,9 @@ static int to_model(void *ctx, const struct mp_ev *ev)
 	return mp_model__apply(ctx, ev);
 }
 
-static void soon(void *ctx, const struct mp_ev *ev, int near)
+static void soon(void *ctx, const struct mp_ev *const *next)
 {
-	mp_model__soon(ctx, ev, near);
+	mp_model__soon(ctx, next);
 }
 
 static void record(const char *path, uint64_t events, bool with_stacks)

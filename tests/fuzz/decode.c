@@ -67,11 +67,11 @@ static int apply(void *ctx, const struct mp_ev *ev)
 	return ret;
 }
 
-static void soon(void *ctx, const struct mp_ev *ev, int near)
+static void soon(void *ctx, const struct mp_ev *const *next)
 {
 	struct run *run = ctx;
 
-	mp_model__soon(run->model, ev, near);
+	mp_model__soon(run->model, next);
 }
 
 static void draw(const struct mp_report *r)

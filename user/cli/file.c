@@ -22,11 +22,11 @@ static int hand_on(void *ctx, const struct mp_ev *ev)
 	return rc ? rc : r->fn(r->ctx, ev);
 }
 
-static void hand_on_soon(void *ctx, const struct mp_ev *ev, int near)
+static void hand_on_soon(void *ctx, const struct mp_ev *const *next)
 {
 	struct reading *r = ctx;
 
-	r->soon(r->ctx, ev, near);
+	r->soon(r->ctx, next);
 }
 
 int mp_read_trace(struct mp_options *o, mp_event_fn fn, mp_soon_fn soon, void *ctx,

@@ -30,11 +30,11 @@ static int apply(void *ctx, const struct mp_ev *ev)
 	return rc;
 }
 
-static void soon(void *ctx, const struct mp_ev *ev, int near)
+static void soon(void *ctx, const struct mp_ev *const *next)
 {
 	const struct replay *r = ctx;
 
-	mp_model__soon(r->m, ev, near);
+	mp_model__soon(r->m, next);
 }
 
 static int read_events(struct mp_options *o, struct replay *r, struct mp_err *err)

@@ -48,7 +48,7 @@ void mp_blocks__fini(struct mp_blocks *bs)
 		if (!r)
 			continue;
 		for (page = 0; page < REGION_PAGES; page++)
-			mp_mem_free(bs->mem, r->leaf[page]);
+			mp_mem_free(bs->mem, r->page[page].leaf);
 		mp_mem_free(bs->mem, r);
 	}
 	mp_map__fini(&bs->regions);
@@ -93,14 +93,13 @@ static struct mp_region *make_region(struct mp_blocks *bs, uint64_t key)
  * Index of the first block of the page that starts at or after @off in it. Allocators fill pages
  * evenly, so the guess by proportion is a few steps off at most, and mostly in the right line.
  */
-static unsigned int lower_bound(const struct mp_region *r, unsigned int page, unsigned int off)
+static unsigned int lower_bound(const struct page *p, unsigned int off)
 {
-	const struct packed *leaf = r->leaf[page];
-	unsigned int n = r->n[page], i = n * off >> MP_PAGE_SHIFT;
+	unsigned int n = p->n, i = n * off >> MP_PAGE_SHIFT;
 
-	while (i < n && off_of(&leaf[i]) < off)
+	while (i < n && off_of(&p->leaf[i]) < off)
 		i++;
-	while (i && off_of(&leaf[i - 1]) >= off)
+	while (i && off_of(&p->leaf[i - 1]) >= off)
 		i--;
 	return i;
 }
@@ -115,7 +114,7 @@ static bool before(struct mp_blocks *bs, uint64_t addr, struct spot *s)
 	s->page = page_of(addr);
 	s->region = find_region(bs, s->key);
 	if (s->region && s->region->starts >> s->page & 1) {
-		s->i = lower_bound(s->region, s->page, off);
+		s->i = lower_bound(&s->region->page[s->page], off);
 		if (s->i) {
 			s->i--;
 			return true;
@@ -130,7 +129,7 @@ static bool before(struct mp_blocks *bs, uint64_t addr, struct spot *s)
 			return false;
 	}
 	s->page = 63 - __builtin_clzll(s->region->starts & mask);
-	s->i = s->region->n[s->page] - 1;
+	s->i = s->region->page[s->page].n - 1;
 	return true;
 }
 
@@ -145,15 +144,17 @@ static bool in_region(struct mp_region *r, uint64_t key, uint64_t addr, uint64_t
 	s->region = r;
 	s->key = key;
 	for (mask &= r->starts; mask; mask &= mask - 1) {
-		uint64_t page;
+		const struct page *p;
+		uint64_t start;
 
 		s->page = __builtin_ctzll(mask);
-		page = base + ((uint64_t)s->page << MP_PAGE_SHIFT);
-		if (page >= end)
+		start = base + ((uint64_t)s->page << MP_PAGE_SHIFT);
+		if (start >= end)
 			return false;
-		s->i = addr > page ? lower_bound(r, s->page, addr - page) : 0;
-		if (s->i < r->n[s->page])
-			return page + off_of(&r->leaf[s->page][s->i]) < end;
+		p = &r->page[s->page];
+		s->i = addr > start ? lower_bound(p, addr - start) : 0;
+		if (s->i < p->n)
+			return start + off_of(&p->leaf[s->i]) < end;
 	}
 	return false;
 }
@@ -185,14 +186,16 @@ static bool within(struct mp_blocks *bs, uint64_t addr, uint64_t end, struct spo
 static bool spot_start(struct mp_blocks *bs, uint64_t addr, struct spot *s)
 {
 	unsigned int off = addr & ~MP_PAGE_MASK;
+	const struct page *p;
 
 	s->key = key_of(addr);
 	s->page = page_of(addr);
 	s->region = find_region(bs, s->key);
-	if (!s->region || !(s->region->starts >> s->page & 1))
+	if (!s->region)
 		return false;
-	s->i = lower_bound(s->region, s->page, off);
-	return s->i < s->region->n[s->page] && off_of(&s->region->leaf[s->page][s->i]) == off;
+	p = &s->region->page[s->page];
+	s->i = lower_bound(p, off);
+	return s->i < p->n && off_of(&p->leaf[s->i]) == off;
 }
 
 static unsigned int roomy(unsigned int n)
@@ -201,75 +204,114 @@ static unsigned int roomy(unsigned int n)
 }
 
 /* Gives the page room for @cap blocks. */
-static int resize_leaf(struct mp_blocks *bs, struct mp_region *r, unsigned int page,
-		       unsigned int cap)
+static int resize_leaf(struct mp_blocks *bs, struct page *p, unsigned int cap)
 {
-	struct packed *leaf = mp_mem_resize(bs->mem, r->leaf[page], cap * sizeof(*leaf));
+	struct packed *leaf = mp_mem_resize(bs->mem, p->leaf, cap * sizeof(*leaf));
 
 	if (!leaf)
 		return -ENOMEM;
-	r->leaf[page] = leaf;
-	r->cap[page] = cap;
+	p->leaf = leaf;
+	p->cap = cap;
+	return 0;
+}
+
+/* Puts @blk in as number @i of its page. */
+static int insert(struct mp_blocks *bs, struct mp_region *r, unsigned int i,
+		  const struct mp_blk *blk)
+{
+	struct page *p = &r->page[page_of(blk->start)];
+
+	if (p->n == p->cap && resize_leaf(bs, p, roomy(p->n + 1)))
+		return -ENOMEM;
+	memmove(&p->leaf[i + 1], &p->leaf[i], (p->n - i) * sizeof(*p->leaf));
+	p->leaf[i] = pack(bs, blk);
+	if (!p->n++)
+		r->starts |= 1ULL << page_of(blk->start);
 	return 0;
 }
 
 static int put_small(struct mp_blocks *bs, const struct mp_blk *blk)
 {
 	struct mp_region *r = make_region(bs, key_of(blk->start));
-	unsigned int page = page_of(blk->start), i;
-	struct packed *leaf;
 
 	if (!r)
 		return -ENOMEM;
-	if (r->n[page] == r->cap[page] && resize_leaf(bs, r, page, roomy(r->n[page] + 1)))
-		return -ENOMEM;
-	i = lower_bound(r, page, blk->start & ~MP_PAGE_MASK);
-	leaf = r->leaf[page];
-	memmove(&leaf[i + 1], &leaf[i], (r->n[page] - i) * sizeof(*leaf));
-	leaf[i] = pack(bs, blk);
-	r->n[page]++;
-	r->starts |= 1ULL << page;
-	return 0;
+	return insert(bs, r, lower_bound(&r->page[page_of(blk->start)], blk->start & ~MP_PAGE_MASK),
+		      blk);
+}
+
+/*
+ * The usual case: @blk fits between two others that begin in its page, so that nothing else that is small
+ * can overlap it. 0 if it is in, 1 if it has to be looked at closely, -ENOMEM.
+ */
+static int put_between(struct mp_blocks *bs, const struct mp_blk *blk)
+{
+	struct mp_region *r = find_region(bs, key_of(blk->start));
+	unsigned int off = blk->start & ~MP_PAGE_MASK, i;
+	uint64_t end = reach(off, off + (blk->end - blk->start));
+	const struct packed *before;
+	const struct page *p;
+
+	if (!r || !is_small(blk))
+		return 1;
+	p = &r->page[page_of(blk->start)];
+	i = lower_bound(p, off);
+	if (!i || i >= p->n || off_of(&p->leaf[i]) < end)
+		return 1;
+	before = &p->leaf[i - 1];
+	if (reach(off_of(before), off_of(before) + (uint64_t)before->requested) > off ||
+	    (bs->big.n && mp_omap__overlap(&bs->big, blk->start, blk->start + (end - off))))
+		return 1;
+	return insert(bs, r, i, blk);
 }
 
 static void drop_small(struct mp_blocks *bs, const struct spot *s)
 {
-	struct mp_region *r = s->region;
-	struct packed *leaf = r->leaf[s->page];
-	unsigned int n = --r->n[s->page];
+	struct page *p = &s->region->page[s->page];
+	unsigned int n = --p->n;
 
-	memmove(&leaf[s->i], &leaf[s->i + 1], (n - s->i) * sizeof(*leaf));
+	memmove(&p->leaf[s->i], &p->leaf[s->i + 1], (n - s->i) * sizeof(*p->leaf));
 	if (!n)
-		r->starts &= ~(1ULL << s->page);
+		s->region->starts &= ~(1ULL << s->page);
 	/* failing to shrink costs only memory */
-	if (r->cap[s->page] > 8 && n < r->cap[s->page] / 2)
-		resize_leaf(bs, r, s->page, roomy(n));
+	if (p->cap > 8 && n < p->cap / 2)
+		resize_leaf(bs, p, roomy(n));
 }
 
-/* The second half is where lower_bound() will begin. */
-void mp_blocks__soon(const struct mp_blocks *bs, uint64_t addr, int near)
+/* Of the page that @addr lies in; NULL: nothing begins near it. */
+static const struct page *look_at(const struct mp_blocks *bs, uint64_t addr)
 {
-	const struct mp_region *r = near < 2 ? mp_map__get(&bs->regions, key_of(addr)) : NULL;
-	unsigned int page = page_of(addr), i;
+	const struct mp_region *r = mp_map__get(&bs->regions, key_of(addr));
 
-	if (r && near == 0) {
-		__builtin_prefetch(&r->starts);
-		__builtin_prefetch(&r->n[page], 1);
-		__builtin_prefetch(&r->leaf[page]);
-	} else if (r && r->n[page]) {
-		i = r->n[page] * (addr & ~MP_PAGE_MASK) >> MP_PAGE_SHIFT;
-		__builtin_prefetch(r->leaf[page] + i, 1);
-		__builtin_prefetch(r->leaf[page] + i + 2, 1);
-	}
+	return r ? &r->page[page_of(addr)] : NULL;
+}
+
+void mp_blocks__soon_leaf(const struct mp_blocks *bs, uint64_t addr)
+{
+	const struct page *p = look_at(bs, addr);
+
+	if (p)
+		__builtin_prefetch(p, 1);
+}
+
+/* It is where lower_bound() will begin. */
+void mp_blocks__soon_block(const struct mp_blocks *bs, uint64_t addr)
+{
+	const struct page *p = look_at(bs, addr);
+	unsigned int i = p ? p->n * (addr & ~MP_PAGE_MASK) >> MP_PAGE_SHIFT : 0;
+
+	if (!p)
+		return;
+	__builtin_prefetch(p->leaf + i, 1);
+	__builtin_prefetch(p->leaf + i + 2, 1);
 }
 
 uint32_t mp_blocks__site(const struct mp_blocks *bs, uint64_t addr)
 {
-	const struct mp_region *r = mp_map__get(&bs->regions, key_of(addr));
-	unsigned int page = page_of(addr);
-	unsigned int i = r ? lower_bound(r, page, addr & ~MP_PAGE_MASK) : 0;
+	const struct page *p = look_at(bs, addr);
+	unsigned int i = p ? lower_bound(p, addr & ~MP_PAGE_MASK) : 0;
 
-	return r && i < r->n[page] ? r->leaf[page][i].site : 0;
+	return p && i < p->n ? p->leaf[i].site : 0;
 }
 
 static bool overlapping(struct mp_blocks *bs, const struct mp_blk *blk, struct mp_blk *hit)
@@ -295,15 +337,15 @@ static bool overlapping(struct mp_blocks *bs, const struct mp_blk *blk, struct m
 
 int mp_blocks__add(struct mp_blocks *bs, const struct mp_blk *blk, struct mp_blk *hit)
 {
-	int err = 0;
+	int err = put_between(bs, blk);
 
-	if (overlapping(bs, blk, hit)) {
+	if (err == 1 && overlapping(bs, blk, hit)) {
 		mp_blocks__take(bs, hit->start, hit);
 		return 1;
 	}
-	if (is_small(blk)) {
+	if (err == 1 && is_small(blk)) {
 		err = put_small(bs, blk);
-	} else {
+	} else if (err == 1) {
 		struct big big = { { blk->start, reach(blk->start, blk->end) }, *blk };
 
 		err = mp_omap__insert(&bs->big, &big) ? 0 : -ENOMEM;
@@ -374,7 +416,7 @@ void mp_blocks__set_transit(struct mp_blocks *bs, uint64_t addr, bool transit)
 	struct spot s;
 
 	if (spot_start(bs, addr, &s)) {
-		s.region->leaf[s.page][s.i].flags = transit ? TRANSIT : 0;
+		s.region->page[s.page].leaf[s.i].flags = transit ? TRANSIT : 0;
 		return;
 	}
 	big = mp_omap__floor(&bs->big, addr);
@@ -390,19 +432,19 @@ static int copy_region(struct mp_blocks *to, uint64_t key, const struct mp_regio
 	if (!r)
 		return -ENOMEM;
 	for (page = 0; page < REGION_PAGES; page++) {
-		size_t size;
+		const struct page *p = &from->page[page];
+		size_t size = p->n * sizeof(*p->leaf);
 
-		if (!(from->starts >> page & 1))
+		if (!p->n)
 			continue;
-		size = from->n[page] * sizeof(struct packed);
-		r->leaf[page] = mp_mem_alloc(to->mem, size);
-		if (!r->leaf[page])
+		r->page[page].leaf = mp_mem_alloc(to->mem, size);
+		if (!r->page[page].leaf)
 			return -ENOMEM;
-		memcpy(r->leaf[page], from->leaf[page], size);
-		r->n[page] = from->n[page];
-		r->cap[page] = from->n[page];
+		memcpy(r->page[page].leaf, p->leaf, size);
+		r->page[page].n = p->n;
+		r->page[page].cap = p->n;
 		r->starts |= 1ULL << page;
-		to->n += from->n[page];
+		to->n += p->n;
 	}
 	return 0;
 }

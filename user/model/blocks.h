@@ -58,11 +58,9 @@ bool mp_blocks__take(struct mp_blocks *bs, uint64_t addr, struct mp_blk *out);
 bool mp_blocks__start(struct mp_blocks *bs, uint64_t addr, struct mp_blk *out);
 /* The block that contains @addr. */
 bool mp_blocks__at(struct mp_blocks *bs, uint64_t addr, struct mp_blk *out);
-/*
- * @addr will be asked for soon: brings near what is looked at on the way to it, with @near 0 the first
- * half of it, with 1 the second.
- */
-void mp_blocks__soon(const struct mp_blocks *bs, uint64_t addr, int near);
+/* @addr will be asked for soon: brings near where its page's blocks are, then those around it. */
+void mp_blocks__soon_leaf(const struct mp_blocks *bs, uint64_t addr);
+void mp_blocks__soon_block(const struct mp_blocks *bs, uint64_t addr);
 /* The site of the block that starts at @addr, or of one beside it: only good for a guess. */
 uint32_t mp_blocks__site(const struct mp_blocks *bs, uint64_t addr);
 /* Marks the block that starts at @addr; nothing happens if there is none. */

@@ -28,11 +28,15 @@ struct packed {
 };
 _Static_assert(sizeof(struct packed) == 24, "bytes a live block");
 
-/* The counts are here and not in the leaves: a search then waits for one cache line less. */
+/* What a search needs of a page lies in one cache line. */
+struct page {
+	struct packed *leaf; /* sorted */
+	uint16_t n, cap;
+};
+
 struct mp_region {
-	uint64_t starts; /* bit a page: a block starts in it, n[page] != 0 */
-	uint16_t n[REGION_PAGES], cap[REGION_PAGES];
-	struct packed *leaf[REGION_PAGES]; /* sorted */
+	uint64_t starts; /* bit a page: a block starts in it, page[].n != 0 */
+	struct page page[REGION_PAGES];
 };
 
 /* A block in the ordered map. */
@@ -71,7 +75,7 @@ static inline uint64_t reach(uint64_t start, uint64_t end)
 
 static inline struct mp_blk unpack(const struct mp_blocks *bs, const struct spot *s)
 {
-	const struct packed *p = &s->region->leaf[s->page][s->i];
+	const struct packed *p = &s->region->page[s->page].leaf[s->i];
 	uint64_t start = s->key << REGION_SHIFT | (uint64_t)s->page << MP_PAGE_SHIFT | off_of(p);
 
 	return (struct mp_blk){

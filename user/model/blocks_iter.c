@@ -11,7 +11,7 @@ static void next_small(struct mp_blocks_iter *it)
 
 		s.region = mp_map__get(&it->bs->regions, s.key);
 		for (; it->page < REGION_PAGES; it->page++, it->i = 0) {
-			if (it->i >= s.region->n[it->page])
+			if (it->i >= s.region->page[it->page].n)
 				continue;
 			s.page = it->page;
 			s.i = it->i++;
@@ -68,7 +68,7 @@ static bool region_sound(const struct mp_region *r)
 	int page;
 
 	for (page = 0; page < REGION_PAGES; page++)
-		if ((r->starts >> page & 1) != (r->n[page] != 0))
+		if ((r->starts >> page & 1) != (r->page[page].n != 0))
 			return false;
 	return true;
 }

@@ -33,10 +33,10 @@ int mp_model__apply(struct mp_model *m, const struct mp_ev *ev);
 const struct mp_place *mp_model__place(const struct mp_model *m, size_t i);
 
 /*
- * A hint that @ev will be applied in a while; called with @near 0, 1 and 2 as its turn comes closer.
+ * A hint that the events @next[0 to MP_SOON_STEPS) (base/soon.h; NULL: none) will be applied in a while.
  * Changes nothing.
  */
-void mp_model__soon(const struct mp_model *m, const struct mp_ev *ev, int near);
+void mp_model__soon(const struct mp_model *m, const struct mp_ev *const *next);
 
 /*
  * A ceiling in bytes on what the model takes from the heap (reports aside); 0: none. Where an event

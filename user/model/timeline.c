@@ -50,35 +50,45 @@ static void coarsen(struct mp_timeline *t)
 	}
 }
 
+static void absorb(struct mp_moment *m, const struct mp_timeline_fact *fact)
+{
+	m->live_bytes = fact->live_bytes;
+	m->resident_bytes = fact->resident_bytes;
+	if (fact->live_bytes > m->live_peak)
+		m->live_peak = fact->live_bytes;
+	if (fact->resident_bytes > m->resident_peak)
+		m->resident_peak = fact->resident_bytes;
+	if (fact->rss_bytes != MP_UNKNOWN)
+		m->rss_bytes = fact->rss_bytes;
+	m->growths += fact->grown_bytes > 0;
+	m->grown_bytes += fact->grown_bytes;
+	if (fact->grown_bytes > m->largest_bytes) {
+		m->largest_bytes = fact->grown_bytes;
+		m->site = fact->site;
+	}
+}
+
 int mp_timeline__note(struct mp_timeline *t, struct mp_mem *mem,
 		      const struct mp_timeline_fact *fact)
 {
 	struct mp_moment *last = t->nr ? &t->moments[t->nr - 1] : NULL;
-	struct mp_moment now = {
-		.t_ns = fact->t_ns,
-		.live_bytes = fact->live_bytes,
-		.live_peak = fact->live_bytes,
-		.resident_bytes = fact->resident_bytes,
-		.resident_peak = fact->resident_bytes,
-		.rss_bytes = fact->rss_bytes,
-		.growths = fact->grown_bytes > 0,
-		.grown_bytes = fact->grown_bytes,
-		.largest_bytes = fact->grown_bytes,
-		.site = fact->site,
-	};
 
+	if (last &&
+	    (fact->t_ns <= last->t_ns || step_of(t, fact->t_ns) == step_of(t, last->t_ns))) {
+		absorb(last, fact);
+		return 0;
+	}
 	if (!last) {
 		t->first_ns = fact->t_ns;
 		t->shift = FIRST_SHIFT;
-	} else if (fact->t_ns <= last->t_ns || step_of(t, fact->t_ns) == step_of(t, last->t_ns)) {
-		join(last, &now);
-		return 0;
 	}
 	if (t->nr == MP_MOMENTS)
 		coarsen(t);
 	if (mp_mem_grow(mem, &t->moments, &t->cap, t->nr + 1, sizeof(*t->moments)))
 		return -ENOMEM;
-	t->moments[t->nr++] = now;
+	last = &t->moments[t->nr++];
+	*last = (struct mp_moment){ .t_ns = fact->t_ns, .rss_bytes = MP_UNKNOWN };
+	absorb(last, fact);
 	return 0;
 }
 

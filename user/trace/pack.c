@@ -113,28 +113,40 @@ size_t mp_pack(const void *events, size_t len, void *packed)
 	return out - (uint8_t *)packed;
 }
 
-/* Returns where the words end; false in *@good: it was no event of this kind. */
-static const uint8_t *get_words(struct kind *k, const uint8_t *in, bool *good)
+/*
+ * Puts the next event of kind @k at @out and returns where its words end; false in *@good: it was none.
+ * What is missing behind the last packed byte is read as zeros, of which there are as many as an event
+ * can take.
+ */
+static const uint8_t *get_words(struct kind *k, const uint8_t *in, uint8_t *out, bool *good)
 {
 	static const uint64_t masks[16] = {
 		0,          0xff,         0xffff,         0xffffff,
 		0xffffffff, 0xffffffffff, 0xffffffffffff, 0xffffffffffffff,
 		UINT64_MAX,
 	};
-	const uint8_t *lengths = in;
-	unsigned int most = 0;
+	uint32_t i, nr = k->nr;
+	uint64_t lengths;
 
-	in += (k->nr + 1) / 2;
-	for (uint32_t i = 0; i < k->nr; i++) {
-		unsigned int n = lengths[i / 2] >> (i & 1 ? 4 : 0) & 15;
-		uint64_t z;
+	_Static_assert(WORDS == 16, "lengths in one word");
+	memcpy(&lengths, in, sizeof(lengths));
+	if (nr < WORDS)
+		lengths &= (1ULL << 4 * nr) - 1;
+	/* more than 8 is none */
+	*good = !(lengths >> 3 & (lengths | lengths >> 1 | lengths >> 2) & 0x1111111111111111);
+	if (!*good)
+		return in;
+	in += (nr + 1) / 2;
+	for (i = 0; i < nr; i++, lengths >>= 4) {
+		uint64_t z, word = k->word[i];
 
 		memcpy(&z, in, sizeof(z));
-		k->word[i] += unzigzag(z & masks[n]);
-		in += n & 8 ? 8 : n; /* never beyond the slack */
-		most |= n & 8 ? n : 0;
+		word += unzigzag(z & masks[lengths & 15]);
+		k->word[i] = word;
+		memcpy(out + 8 * i, &word, sizeof(word));
+		in += lengths & 15;
 	}
-	*good = most <= 8 && head_of((const uint8_t *)k->word) == k->head;
+	*good = head_of(out) == k->head;
 	return in;
 }
 
@@ -155,10 +167,11 @@ int64_t mp_unpack(const void *packed, size_t len, void *events, size_t room)
 			return -EBADMSG;
 		if (i) {
 			size = 8 * (size_t)kinds[i - 1].nr;
-			in = get_words(&kinds[i - 1], in, &good);
-			if (!good || in > end || size > (size_t)(out_end - out))
+			if (size > (size_t)(out_end - out))
 				return -EBADMSG;
-			memcpy(out, kinds[i - 1].word, size);
+			in = get_words(&kinds[i - 1], in, out, &good);
+			if (!good || in > end)
+				return -EBADMSG;
 		} else {
 			size = end - in >= 4 ? size_of(head_of(in)) : 0;
 			if (size < sizeof(struct mp_ev) || size % 8 || size > (size_t)(end - in) ||

@@ -18,11 +18,13 @@
 #define BUFFER_BYTES (256 * 1024) /* grows to the largest frame */
 
 /*
- * How many events before its time one is looked at: for each step a fetch from memory has to be over
- * before the next, and longer than that what was fetched might be gone again.
+ * How many events before its time one is looked at (MP_SOON_FAR, MID, NEAR): for each step a fetch from
+ * memory has to be over before the next, and longer than that what was fetched might be gone again.
  */
 #define AHEAD 24
-static const unsigned int steps[] = { 24, 12, 4 };
+#define MID   12
+#define NEAR  4
+#define RING  32 /* a power of two beyond AHEAD */
 
 struct upcoming {
 	const struct mp_ev *ev;
@@ -42,7 +44,7 @@ struct reader {
 	struct mp_file_header header;
 	bool ended; /* the last frame says that it is */
 	struct mp_frame_opener *opener;
-	struct upcoming upcoming[AHEAD];
+	struct upcoming upcoming[RING];
 };
 
 /* Bytes that were read and not consumed. */
@@ -148,12 +150,16 @@ static int check_header(struct reader *r)
 	return 0;
 }
 
-/* Those that are as near now as they have to be for a step: number @done is about to be handed over. */
-static void announce(struct reader *r, uint64_t done, uint64_t decoded)
+/* @fresh (NULL: none) was decoded, number @done is about to be handed over; which are as near now? */
+static void announce(struct reader *r, const struct mp_ev *fresh, uint64_t done, uint64_t decoded)
 {
-	for (int near = 1; near < 3; near++)
-		if (done + steps[near] < decoded)
-			r->soon(r->ctx, r->upcoming[(done + steps[near]) % AHEAD].ev, near);
+	const struct mp_ev *next[MP_SOON_STEPS] = { [MP_SOON_FAR] = fresh };
+
+	if (done + MID < decoded)
+		next[MP_SOON_MID] = r->upcoming[(done + MID) % RING].ev;
+	if (done + NEAR < decoded)
+		next[MP_SOON_NEAR] = r->upcoming[(done + NEAR) % RING].ev;
+	r->soon(r->ctx, next);
 }
 
 /*
@@ -167,21 +173,21 @@ static int hand_over(struct reader *r, const char *bytes, size_t len, size_t *us
 	int ret = 0;
 
 	for (*used = 0; !ret; done++) {
-		for (; size > 0 && decoded < done + AHEAD; decoded++) {
-			struct upcoming *u = &r->upcoming[decoded % AHEAD];
+		do {
+			struct upcoming *u = &r->upcoming[decoded % RING];
 
-			size = mp_decode_old(bytes + *used, len - *used, &u->wide, &u->ev);
-			if (size <= 0)
-				break;
-			*used += size;
+			if (size > 0)
+				size = mp_decode_old(bytes + *used, len - *used, &u->wide, &u->ev);
+			if (size > 0) {
+				*used += size;
+				decoded++;
+			}
 			if (r->soon)
-				r->soon(r->ctx, u->ev, 0);
-		}
+				announce(r, size > 0 ? u->ev : NULL, done, decoded);
+		} while (size > 0 && decoded < done + AHEAD);
 		if (done == decoded)
 			break;
-		if (r->soon)
-			announce(r, done, decoded);
-		ret = r->fn(r->ctx, r->upcoming[done % AHEAD].ev);
+		ret = r->fn(r->ctx, r->upcoming[done % RING].ev);
 	}
 	*bad = size < 0;
 	return ret;

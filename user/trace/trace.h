@@ -10,6 +10,7 @@
 
 #include "../bpf/event.h"
 #include "base/err.h"
+#include "base/soon.h"
 
 /*
  * Checks the event at @buf: header, size, and that every length inside it fits. Returns its size
@@ -44,7 +45,7 @@ struct mp_file_header {
 	uint64_t mono_ns;    /* CLOCK_MONOTONIC at the same moment */
 };
 
-#define MP_LEVEL_DEFAULT 1 /* of zlib, 0: nothing is compressed */
+#define MP_LEVEL_DEFAULT 1 /* libdeflate's, 0: nothing is compressed */
 
 struct mp_writer;
 /*
@@ -66,10 +67,10 @@ int mp_writer__close(struct mp_writer *w, struct mp_err *err);
 int mp_file_header(const char *path, struct mp_file_header *header, struct mp_err *err);
 
 /*
- * Gets each event a while before its time, three times (@near: 0, 1, 2), so that memory it will need
- * can be on its way; what it says is not to be acted upon.
+ * Gets each event a while before its time, three times, so that memory it will need can be on its way:
+ * @next[step] (enum mp_soon) is one that is that near now, or NULL. What they say is not to be acted upon.
  */
-typedef void (*mp_soon_fn)(void *ctx, const struct mp_ev *ev, int near);
+typedef void (*mp_soon_fn)(void *ctx, const struct mp_ev *const *next);
 
 /*
  * Reads the file and calls @fn for each event, and @soon (NULL: nobody) before that. Returns 0, @fn's value, or -errno with @err filled:
