@@ -200,11 +200,6 @@ static int to_model(void *ctx, const struct mp_ev *ev)
 	return mp_model__apply(ctx, ev);
 }
 
-static void soon(void *ctx, const struct mp_ev *const *next)
-{
-	mp_model__soon(ctx, next);
-}
-
 static void record(const char *path, uint64_t events, bool with_stacks)
 {
 	struct mp_err err = { 0 };
@@ -242,7 +237,7 @@ static double replay(const char *path, double *report_seconds, uint64_t *live)
 	double start = cpu_seconds(), took;
 	int truncated;
 
-	if (!m || mp_file_read(path, to_model, soon, m, &truncated, &err))
+	if (!m || mp_file_read(path, to_model, m, &truncated, &err))
 		die(m ? err.text : "no memory");
 	took = cpu_seconds() - start;
 	*live = mp_model__live_blocks(m);

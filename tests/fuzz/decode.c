@@ -67,13 +67,6 @@ static int apply(void *ctx, const struct mp_ev *ev)
 	return ret;
 }
 
-static void soon(void *ctx, const struct mp_ev *const *next)
-{
-	struct run *run = ctx;
-
-	mp_model__soon(run->model, next);
-}
-
 static void draw(const struct mp_report *r)
 {
 	static const struct mp_view_opts opts[] = {
@@ -154,7 +147,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* every second one keeps the past of pages, and not all of it */
 	if (!run.model || (size / 8 % 2 && mp_model__keep_history(run.model, 300)))
 		abort();
-	ret = mp_file_read(path, apply, soon, &run, &truncated, &err);
+	ret = mp_file_read(path, apply, &run, &truncated, &err);
 	if (ret < 0 && ret != -ENOMEM && !err.text[0])
 		abort();
 	report = mp_model__report(run.model, MP_REPORT_PAGES | MP_REPORT_BLOCKS);

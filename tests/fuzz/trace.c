@@ -56,13 +56,6 @@ static int apply(void *ctx, const struct mp_ev *ev)
 	return ret;
 }
 
-static void soon(void *ctx, const struct mp_ev *const *next)
-{
-	struct run *run = ctx;
-
-	mp_model__soon(run->model, next);
-}
-
 static void write_all(int fd, const void *bytes, size_t len)
 {
 	if (write(fd, bytes, len) != (ssize_t)len)
@@ -91,7 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	run.model = mp_model__new();
 	if (!run.model)
 		abort();
-	ret = mp_file_read(path, apply, soon, &run, &truncated, &err);
+	ret = mp_file_read(path, apply, &run, &truncated, &err);
 	if (ret < 0 && ret != -ENOMEM && !err.text[0])
 		abort();
 	mp_symbols__free(run.symbols);

@@ -114,7 +114,7 @@ int read_all(struct seen *s, int *truncated, struct mp_err *err)
 {
 	memset(err, 0, sizeof(*err));
 	*truncated = -1;
-	return mp_file_read(path, see, NULL, s, truncated, err);
+	return mp_file_read(path, see, s, truncated, err);
 }
 
 void refused(int error, const char *words)

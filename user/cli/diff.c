@@ -22,7 +22,7 @@ static int read_side(struct mp_options *o, const char *file, struct mp_report **
 
 	o->file = file;
 	if (!rc)
-		rc = mp_read_trace(o, apply, NULL, m, err);
+		rc = mp_read_trace(o, apply, m, err);
 	if (!rc) {
 		*r = mp_model__report(m, 0);
 		rc = *r ? 0 : -ENOMEM;

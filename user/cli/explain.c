@@ -32,7 +32,7 @@ static int look(struct mp_options *o, struct mp_model *m, struct mp_err *err)
 	int rc = 0;
 
 	if (o->file)
-		rc = mp_read_trace(o, apply, NULL, m, err);
+		rc = mp_read_trace(o, apply, m, err);
 	for (size_t i = 0; !rc && i < o->nr_pids; i++) {
 		rc = mp_still_read(o->pids[i], apply, m, &no_heap, err);
 		if (!rc && no_heap.exit && !o->quiet)

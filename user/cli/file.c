@@ -7,7 +7,6 @@
 struct reading {
 	struct mp_symbols *sym;
 	mp_event_fn fn;
-	mp_soon_fn soon;
 	void *ctx;
 };
 
@@ -22,20 +21,12 @@ static int hand_on(void *ctx, const struct mp_ev *ev)
 	return rc ? rc : r->fn(r->ctx, ev);
 }
 
-static void hand_on_soon(void *ctx, const struct mp_ev *const *next)
+int mp_read_trace(struct mp_options *o, mp_event_fn fn, void *ctx, struct mp_err *err)
 {
-	struct reading *r = ctx;
-
-	r->soon(r->ctx, next);
-}
-
-int mp_read_trace(struct mp_options *o, mp_event_fn fn, mp_soon_fn soon, void *ctx,
-		  struct mp_err *err)
-{
-	struct reading r = { mp_open_symbols(o), fn, soon, ctx };
+	struct reading r = { mp_open_symbols(o), fn, ctx };
 	int truncated = 0, rc;
 
-	rc = mp_file_read(o->file, hand_on, soon ? hand_on_soon : NULL, &r, &truncated, err);
+	rc = mp_file_read(o->file, hand_on, &r, &truncated, err);
 	if (rc == -ENOMEM && !err->exit)
 		mp_fail(err, MP_EXIT_FAILED, ENOMEM, "no memory for the events of %s", o->file);
 	if (truncated && !o->quiet)

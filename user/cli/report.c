@@ -30,17 +30,10 @@ static int apply(void *ctx, const struct mp_ev *ev)
 	return rc;
 }
 
-static void soon(void *ctx, const struct mp_ev *const *next)
-{
-	const struct replay *r = ctx;
-
-	mp_model__soon(r->m, next);
-}
-
 static int read_events(struct mp_options *o, struct replay *r, struct mp_err *err)
 {
 	r->m = mp_new_model(o, err);
-	return r->m ? mp_read_trace(o, apply, soon, r, err) : -ENOMEM;
+	return r->m ? mp_read_trace(o, apply, r, err) : -ENOMEM;
 }
 
 /* Without a page there is no peak, and all of it is shown. */

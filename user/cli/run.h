@@ -35,12 +35,11 @@ int mp_run(struct mp_options *o, const struct mp_run_ops *ops, void *ctx, int *s
 	   struct mp_err *err);
 
 /*
- * The events of o->file to @fn, and @soon (NULL: nobody); says so if the file was not written to its end.
+ * The events of o->file to @fn; says so if the file was not written to its end.
  * What the file tells of names goes to the symbols of @o. 0, @fn's value, or
  * -errno with @err.
  */
-int mp_read_trace(struct mp_options *o, mp_event_fn fn, mp_soon_fn soon, void *ctx,
-		  struct mp_err *err);
+int mp_read_trace(struct mp_options *o, mp_event_fn fn, void *ctx, struct mp_err *err);
 
 /* Whether -o can be written at all: told before tracing begins and not after. */
 int mp_check_out(const struct mp_options *o, struct mp_err *err);

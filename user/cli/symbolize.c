@@ -73,14 +73,14 @@ static int write_all(struct naming *n, const char *out, struct mp_err *err)
 	int rc = mp_file_header(o->file, &h, err), close_rc, quiet = o->quiet;
 
 	if (!rc)
-		rc = mp_read_trace(o, look, NULL, n->m, err);
+		rc = mp_read_trace(o, look, n->m, err);
 	if (rc)
 		return rc;
 	n->w = mp_writer__open(out, o->level, h.wall_ns, h.mono_ns, err);
 	if (!n->w)
 		return -EIO;
 	o->quiet = 1; /* what is to be said of the file has been said */
-	rc = mp_read_trace(o, copy, NULL, n, err);
+	rc = mp_read_trace(o, copy, n, err);
 	o->quiet = quiet;
 	close_rc = mp_writer__close(n->w, &closing);
 	if (close_rc)

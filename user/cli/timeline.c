@@ -44,7 +44,7 @@ int mp_report_timeline(struct mp_options *o)
 	if (t.m)
 		t.view = mp_perfetto__new(t.m, mp_open_symbols(o), &o->view_opts, out);
 	if (t.view)
-		rc = mp_read_trace(o, follow, NULL, &t, &err);
+		rc = mp_read_trace(o, follow, &t, &err);
 	if (!rc)
 		rc = end(&t);
 	if (rc == -ENOMEM && !err.exit)

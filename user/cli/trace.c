@@ -40,7 +40,7 @@ static int run(struct mp_options *o, struct following *f, int *status, struct mp
 
 	if (!o->file)
 		return mp_run(o, &ops, f, status, err);
-	return mp_read_trace(o, follow, NULL, f, err);
+	return mp_read_trace(o, follow, f, err);
 }
 
 static int print_all(struct mp_options *o, struct following *f, struct mp_symbols *sym, FILE *out,

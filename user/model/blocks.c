@@ -89,19 +89,53 @@ static struct mp_region *make_region(struct mp_blocks *bs, uint64_t key)
 	return r;
 }
 
-/*
- * Index of the first block of the page that starts at or after @off in it. Allocators fill pages
- * evenly, so the guess by proportion is a few steps off at most, and mostly in the right line.
- */
+/* Without the instruction, which not every x86-64 has: a call of libgcc's would cost as much again. */
+static unsigned int ones(uint64_t x)
+{
+	x -= x >> 1 & 0x5555555555555555;
+	x = (x & 0x3333333333333333) + (x >> 2 & 0x3333333333333333);
+	x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0f;
+	return x * 0x0101010101010101 >> 56;
+}
+
+/* How many blocks of a page that is not crowded start in the grains before @grain. */
+static unsigned int rank(const struct page *p, unsigned int grain)
+{
+	unsigned int word = grain / 64;
+
+	return (word ? p->below[word - 1] : 0) + ones(p->bits[word] & ((1ULL << grain % 64) - 1));
+}
+
+/* Index of the first block of the page that starts at or after @off in it. */
 static unsigned int lower_bound(const struct page *p, unsigned int off)
 {
-	unsigned int n = p->n, i = n * off >> MP_PAGE_SHIFT;
+	unsigned int i;
 
-	while (i < n && off_of(&p->leaf[i]) < off)
+	if (!p->crowded) {
+		i = rank(p, off >> GRAIN_SHIFT);
+		return i < p->n && off_of(&p->leaf[i]) < off ? i + 1 : i;
+	}
+	i = p->n * off >> MP_PAGE_SHIFT;
+	while (i < p->n && off_of(&p->leaf[i]) < off)
 		i++;
 	while (i && off_of(&p->leaf[i - 1]) >= off)
 		i--;
 	return i;
+}
+
+static void mark(struct page *p, unsigned int grain)
+{
+	p->crowded |= p->bits[grain / 64] >> grain % 64 & 1;
+	p->bits[grain / 64] |= 1ULL << grain % 64;
+	for (unsigned int word = grain / 64; word < GRAIN_WORDS - 1; word++)
+		p->below[word]++;
+}
+
+static void unmark(struct page *p, unsigned int grain)
+{
+	p->bits[grain / 64] &= ~(1ULL << grain % 64);
+	for (unsigned int word = grain / 64; word < GRAIN_WORDS - 1; word++)
+		p->below[word]--;
 }
 
 /* The last small block that starts before @addr and could reach it. */
@@ -225,6 +259,7 @@ static int insert(struct mp_blocks *bs, struct mp_region *r, unsigned int i,
 		return -ENOMEM;
 	memmove(&p->leaf[i + 1], &p->leaf[i], (p->n - i) * sizeof(*p->leaf));
 	p->leaf[i] = pack(bs, blk);
+	mark(p, (blk->start & ~MP_PAGE_MASK) >> GRAIN_SHIFT);
 	if (!p->n++)
 		r->starts |= 1ULL << page_of(blk->start);
 	return 0;
@@ -270,48 +305,15 @@ static void drop_small(struct mp_blocks *bs, const struct spot *s)
 	struct page *p = &s->region->page[s->page];
 	unsigned int n = --p->n;
 
+	unmark(p, off_of(&p->leaf[s->i]) >> GRAIN_SHIFT);
 	memmove(&p->leaf[s->i], &p->leaf[s->i + 1], (n - s->i) * sizeof(*p->leaf));
-	if (!n)
+	if (!n) {
+		p->crowded = false;
 		s->region->starts &= ~(1ULL << s->page);
+	}
 	/* failing to shrink costs only memory */
 	if (p->cap > 8 && n < p->cap / 2)
 		resize_leaf(bs, p, roomy(n));
-}
-
-/* Of the page that @addr lies in; NULL: nothing begins near it. */
-static const struct page *look_at(const struct mp_blocks *bs, uint64_t addr)
-{
-	const struct mp_region *r = mp_map__get(&bs->regions, key_of(addr));
-
-	return r ? &r->page[page_of(addr)] : NULL;
-}
-
-void mp_blocks__soon_leaf(const struct mp_blocks *bs, uint64_t addr)
-{
-	const struct page *p = look_at(bs, addr);
-
-	if (p)
-		__builtin_prefetch(p, 1);
-}
-
-/* It is where lower_bound() will begin. */
-void mp_blocks__soon_block(const struct mp_blocks *bs, uint64_t addr)
-{
-	const struct page *p = look_at(bs, addr);
-	unsigned int i = p ? p->n * (addr & ~MP_PAGE_MASK) >> MP_PAGE_SHIFT : 0;
-
-	if (!p)
-		return;
-	__builtin_prefetch(p->leaf + i, 1);
-	__builtin_prefetch(p->leaf + i + 2, 1);
-}
-
-uint32_t mp_blocks__site(const struct mp_blocks *bs, uint64_t addr)
-{
-	const struct page *p = look_at(bs, addr);
-	unsigned int i = p ? lower_bound(p, addr & ~MP_PAGE_MASK) : 0;
-
-	return p && i < p->n ? p->leaf[i].site : 0;
 }
 
 static bool overlapping(struct mp_blocks *bs, const struct mp_blk *blk, struct mp_blk *hit)
@@ -434,14 +436,16 @@ static int copy_region(struct mp_blocks *to, uint64_t key, const struct mp_regio
 	for (page = 0; page < REGION_PAGES; page++) {
 		const struct page *p = &from->page[page];
 		size_t size = p->n * sizeof(*p->leaf);
+		struct packed *leaf;
 
 		if (!p->n)
 			continue;
-		r->page[page].leaf = mp_mem_alloc(to->mem, size);
-		if (!r->page[page].leaf)
+		leaf = mp_mem_alloc(to->mem, size);
+		if (!leaf)
 			return -ENOMEM;
-		memcpy(r->page[page].leaf, p->leaf, size);
-		r->page[page].n = p->n;
+		memcpy(leaf, p->leaf, size);
+		r->page[page] = *p;
+		r->page[page].leaf = leaf;
 		r->page[page].cap = p->n;
 		r->starts |= 1ULL << page;
 		to->n += p->n;

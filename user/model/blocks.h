@@ -58,11 +58,6 @@ bool mp_blocks__take(struct mp_blocks *bs, uint64_t addr, struct mp_blk *out);
 bool mp_blocks__start(struct mp_blocks *bs, uint64_t addr, struct mp_blk *out);
 /* The block that contains @addr. */
 bool mp_blocks__at(struct mp_blocks *bs, uint64_t addr, struct mp_blk *out);
-/* @addr will be asked for soon: brings near where its page's blocks are, then those around it. */
-void mp_blocks__soon_leaf(const struct mp_blocks *bs, uint64_t addr);
-void mp_blocks__soon_block(const struct mp_blocks *bs, uint64_t addr);
-/* The site of the block that starts at @addr, or of one beside it: only good for a guess. */
-uint32_t mp_blocks__site(const struct mp_blocks *bs, uint64_t addr);
 /* Marks the block that starts at @addr; nothing happens if there is none. */
 void mp_blocks__set_transit(struct mp_blocks *bs, uint64_t addr, bool transit);
 /* Copies all blocks of @from to the empty @to. 0 or -ENOMEM. */

@@ -28,11 +28,21 @@ struct packed {
 };
 _Static_assert(sizeof(struct packed) == 24, "bytes a live block");
 
-/* What a search needs of a page lies in one cache line. */
+/*
+ * A page: its blocks, sorted, and where they start, which is how many lie before one. Allocators start
+ * blocks at multiples of 16 bytes; where two start in the same 16, @crowded, the bits say nothing.
+ */
+#define GRAIN_SHIFT 4
+#define GRAIN_WORDS 4
+
 struct page {
-	struct packed *leaf; /* sorted */
+	struct packed *leaf;
 	uint16_t n, cap;
+	bool crowded;
+	uint8_t below[GRAIN_WORDS - 1]; /* bits in the words before the second, third, fourth */
+	uint64_t bits[GRAIN_WORDS];     /* a bit for each 16 bytes: a block starts there */
 };
+_Static_assert(4096 >> GRAIN_SHIFT == 64 * GRAIN_WORDS, "bits of a page");
 
 struct mp_region {
 	uint64_t starts; /* bit a page: a block starts in it, page[].n != 0 */

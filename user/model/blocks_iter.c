@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* All blocks by their addresses, and whether they are kept as they should be. */
 #include <errno.h>
+#include <string.h>
 
 #include "model/blocks_inside.h"
 
@@ -65,11 +66,18 @@ void mp_blocks_iter__fini(struct mp_blocks_iter *it)
 
 static bool region_sound(const struct mp_region *r)
 {
-	int page;
+	for (int page = 0; page < REGION_PAGES; page++) {
+		const struct page *p = &r->page[page];
+		uint64_t bits[GRAIN_WORDS] = { 0 };
 
-	for (page = 0; page < REGION_PAGES; page++)
-		if ((r->starts >> page & 1) != (r->page[page].n != 0))
+		if ((r->starts >> page & 1) != (p->n != 0))
 			return false;
+		for (unsigned int i = 0; i < p->n; i++)
+			bits[off_of(&p->leaf[i]) >> (GRAIN_SHIFT + 6)] |=
+				1ULL << (off_of(&p->leaf[i]) >> GRAIN_SHIFT) % 64;
+		if (!p->crowded && memcmp(bits, p->bits, sizeof(bits)) != 0)
+			return false;
+	}
 	return true;
 }
 

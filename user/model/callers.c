@@ -95,11 +95,6 @@ static uint64_t key_of(const struct mp_process *p, uint32_t id)
 	return p->maps << 32 | id;
 }
 
-uint64_t mp_stack_key(const struct mp_process *p, uint32_t id)
-{
-	return key_of(p, id);
-}
-
 static int keep(struct mp_model *m, const struct mp_process *p, uint32_t id, uint64_t resolved)
 {
 	if (m->resolved.n >= RESOLVED_MAX)
@@ -110,11 +105,6 @@ static int keep(struct mp_model *m, const struct mp_process *p, uint32_t id, uin
 static uint64_t kept(const struct mp_model *m, const struct mp_process *p, uint32_t id)
 {
 	return (uintptr_t)mp_map__get(&m->resolved, key_of(p, id));
-}
-
-uint32_t mp_site_kept(const struct mp_model *m, const struct mp_process *p, uint32_t id)
-{
-	return SITE_OF(kept(m, p, id));
 }
 
 /* Hangs the frames of @chunk below @node, which becomes the innermost. */

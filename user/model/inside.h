@@ -95,9 +95,6 @@ int mp_process_site(struct mp_model *m, struct mp_process *p, uint32_t stack, ui
  */
 int mp_site_of_caller(struct mp_model *m, struct mp_process *p, uint32_t stack, uint64_t caller,
 		      uint32_t *site);
-/* For soon.c: what stacks are kept by; and the site of one if it is kept, else 0. */
-uint64_t mp_stack_key(const struct mp_process *p, uint32_t id);
-uint32_t mp_site_kept(const struct mp_model *m, const struct mp_process *p, uint32_t id);
 /* The same if @stack is inside of such a call, else 0. Nothing is counted. */
 int mp_site_inside(struct mp_model *m, struct mp_process *p, uint32_t stack, uint64_t caller,
 		   uint32_t *site);

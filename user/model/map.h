@@ -44,13 +44,6 @@ static inline void *mp_map__get(const struct mp_map *map, uint64_t key)
 	return NULL;
 }
 
-/* @key will be asked for soon. */
-static inline void mp_map__soon(const struct mp_map *map, uint64_t key)
-{
-	if (map->n)
-		__builtin_prefetch(&map->slots[mp_map_hash(key) & (((size_t)1 << map->bits) - 1)]);
-}
-
 /* Sets or replaces. 0 or -ENOMEM. */
 int mp_map__put(struct mp_map *map, uint64_t key, void *val);
 /* Takes @key out; its value or NULL. */

@@ -33,12 +33,6 @@ int mp_model__apply(struct mp_model *m, const struct mp_ev *ev);
 const struct mp_place *mp_model__place(const struct mp_model *m, size_t i);
 
 /*
- * A hint that the events @next[0 to MP_SOON_STEPS) (base/soon.h; NULL: none) will be applied in a while.
- * Changes nothing.
- */
-void mp_model__soon(const struct mp_model *m, const struct mp_ev *const *next);
-
-/*
  * A ceiling in bytes on what the model takes from the heap (reports aside); 0: none. Where an event
  * would need more, apply says -ENOMEM; the model can still be reported and freed.
  */

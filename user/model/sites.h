@@ -23,7 +23,7 @@ struct mp_node {
 #define MP_NODES_MAX (1U << 28)
 
 struct mp_site_rec {
-	/* what every block changes is together: mp_sites__soon() */
+	/* what every block changes is together */
 	uint64_t calls, frees, requested_bytes;
 	uint64_t live_blocks, live_bytes;
 	uint32_t node;
@@ -57,14 +57,6 @@ void mp_sites__fini(struct mp_sites *s);
 static inline struct mp_site_rec *mp_sites__rec(struct mp_sites *s, uint32_t id)
 {
 	return &s->recs[id];
-}
-/* A block of the site will begin or end soon. */
-static inline void mp_sites__soon(const struct mp_sites *s, uint32_t id)
-{
-	if (id >= s->n)
-		return;
-	__builtin_prefetch(&s->recs[id].calls, 1);
-	__builtin_prefetch(&s->recs[id].tiers[2], 1);
 }
 /* Finds or makes the frame at @place that @outer (a node or an enum mp_stack_end) called. */
 int mp_sites__frame(struct mp_sites *s, uint32_t outer, uint32_t place, uint32_t *node);

@@ -50,14 +50,9 @@ static void coarsen(struct mp_timeline *t)
 	}
 }
 
+/* What the last moment has learned of @fact besides how much there is. */
 static void absorb(struct mp_moment *m, const struct mp_timeline_fact *fact)
 {
-	m->live_bytes = fact->live_bytes;
-	m->resident_bytes = fact->resident_bytes;
-	if (fact->live_bytes > m->live_peak)
-		m->live_peak = fact->live_bytes;
-	if (fact->resident_bytes > m->resident_peak)
-		m->resident_peak = fact->resident_bytes;
 	if (fact->rss_bytes != MP_UNKNOWN)
 		m->rss_bytes = fact->rss_bytes;
 	m->growths += fact->grown_bytes > 0;
@@ -68,27 +63,31 @@ static void absorb(struct mp_moment *m, const struct mp_timeline_fact *fact)
 	}
 }
 
-int mp_timeline__note(struct mp_timeline *t, struct mp_mem *mem,
-		      const struct mp_timeline_fact *fact)
+static int begin_moment(struct mp_timeline *t, struct mp_mem *mem, uint64_t t_ns)
 {
-	struct mp_moment *last = t->nr ? &t->moments[t->nr - 1] : NULL;
+	uint64_t left; /* of its step, behind @t_ns */
 
-	if (last &&
-	    (fact->t_ns <= last->t_ns || step_of(t, fact->t_ns) == step_of(t, last->t_ns))) {
-		absorb(last, fact);
-		return 0;
-	}
-	if (!last) {
-		t->first_ns = fact->t_ns;
+	if (!t->nr) {
+		t->first_ns = t_ns;
 		t->shift = FIRST_SHIFT;
 	}
 	if (t->nr == MP_MOMENTS)
 		coarsen(t);
 	if (mp_mem_grow(mem, &t->moments, &t->cap, t->nr + 1, sizeof(*t->moments)))
 		return -ENOMEM;
-	last = &t->moments[t->nr++];
-	*last = (struct mp_moment){ .t_ns = fact->t_ns, .rss_bytes = MP_UNKNOWN };
-	absorb(last, fact);
+	t->moments[t->nr++] = (struct mp_moment){ .t_ns = t_ns, .rss_bytes = MP_UNKNOWN };
+	left = (1ULL << t->shift) - 1 - ((t_ns - t->first_ns) & ((1ULL << t->shift) - 1));
+	t->until_ns = left < UINT64_MAX - t_ns ? t_ns + left : UINT64_MAX;
+	return 0;
+}
+
+int mp_timeline__note(struct mp_timeline *t, struct mp_mem *mem,
+		      const struct mp_timeline_fact *fact)
+{
+	if ((!t->nr || fact->t_ns > t->until_ns) && begin_moment(t, mem, fact->t_ns))
+		return -ENOMEM;
+	mp_timeline__again(t, fact->t_ns, fact->live_bytes, fact->resident_bytes);
+	absorb(&t->moments[t->nr - 1], fact);
 	return 0;
 }
 
@@ -145,6 +144,9 @@ int mp_note_moment(struct mp_model *m, struct mp_process *p, const struct mp_ev 
 	};
 
 	if (p->exited && ev->type != MP_EV_EXIT)
+		return 0;
+	if (ev->type <= MP_EV_PAGE_FREE &&
+	    mp_timeline__again(&p->timeline, ev->ts_ns, fact.live_bytes, fact.resident_bytes))
 		return 0;
 	if ((ev->type == MP_EV_MAPS || ev->type == MP_EV_MAP) && !p->want_pending &&
 	    p->reading.known && p->reading.rss < INT64_MAX)

@@ -226,6 +226,10 @@ int64_t mp_decode_old(const void *buf, size_t len, struct mp_wide *wide, const s
 	uint16_t size;
 
 	*whole = ev;
+	/* most are of these types, of which nothing else is to be checked */
+	if (len >= sizeof(*ev) && ev->type >= MP_EV_ALLOC && ev->type <= MP_EV_REALLOC_DONE &&
+	    ev->size == sizes[ev->type] && ev->size <= len)
+		return ev->size;
 	if (len < sizeof(*ev) || ev->type >= sizeof(first_sizes) / sizeof(first_sizes[0]) ||
 	    !first_sizes[ev->type] || ev->size >= sizes[ev->type])
 		return mp_decode(buf, len);

@@ -17,25 +17,10 @@
 
 #define BUFFER_BYTES (256 * 1024) /* grows to the largest frame */
 
-/*
- * How many events before its time one is looked at (MP_SOON_FAR, MID, NEAR): for each step a fetch from
- * memory has to be over before the next, and longer than that what was fetched might be gone again.
- */
-#define AHEAD 24
-#define MID   12
-#define NEAR  4
-#define RING  32 /* a power of two beyond AHEAD */
-
-struct upcoming {
-	const struct mp_ev *ev;
-	struct mp_wide wide;
-};
-
 struct reader {
 	const char *path;
 	struct mp_err *err;
 	mp_event_fn fn;
-	mp_soon_fn soon;
 	void *ctx;
 	int fd;
 	uint64_t offset; /* in the file, of buffer[at] */
@@ -44,7 +29,7 @@ struct reader {
 	struct mp_file_header header;
 	bool ended; /* the last frame says that it is */
 	struct mp_frame_opener *opener;
-	struct upcoming upcoming[RING];
+	struct mp_wide wide; /* for one that an older mallocpath has written */
 };
 
 /* Bytes that were read and not consumed. */
@@ -150,46 +135,23 @@ static int check_header(struct reader *r)
 	return 0;
 }
 
-/* @fresh (NULL: none) was decoded, number @done is about to be handed over; which are as near now? */
-static void announce(struct reader *r, const struct mp_ev *fresh, uint64_t done, uint64_t decoded)
-{
-	const struct mp_ev *next[MP_SOON_STEPS] = { [MP_SOON_FAR] = fresh };
-
-	if (done + MID < decoded)
-		next[MP_SOON_MID] = r->upcoming[(done + MID) % RING].ev;
-	if (done + NEAR < decoded)
-		next[MP_SOON_NEAR] = r->upcoming[(done + NEAR) % RING].ev;
-	r->soon(r->ctx, next);
-}
-
 /*
  * Hands over the whole events in @bytes; *@used: the bytes of those. 0 or what the callback returned;
  * @bad: what follows them is no event.
  */
 static int hand_over(struct reader *r, const char *bytes, size_t len, size_t *used, bool *bad)
 {
-	uint64_t decoded = 0, done = 0;
-	int64_t size = 1;
+	const struct mp_ev *ev;
+	int64_t size;
 	int ret = 0;
 
-	for (*used = 0; !ret; done++) {
-		do {
-			struct upcoming *u = &r->upcoming[decoded % RING];
-
-			if (size > 0)
-				size = mp_decode_old(bytes + *used, len - *used, &u->wide, &u->ev);
-			if (size > 0) {
-				*used += size;
-				decoded++;
-			}
-			if (r->soon)
-				announce(r, size > 0 ? u->ev : NULL, done, decoded);
-		} while (size > 0 && decoded < done + AHEAD);
-		if (done == decoded)
+	for (*used = 0; !ret; *used += size) {
+		size = mp_decode_old(bytes + *used, len - *used, &r->wide, &ev);
+		*bad = size < 0;
+		if (size <= 0)
 			break;
-		ret = r->fn(r->ctx, r->upcoming[done % RING].ev);
+		ret = r->fn(r->ctx, ev);
 	}
-	*bad = size < 0;
 	return ret;
 }
 
@@ -329,10 +291,9 @@ static void close_file(struct reader *r)
 	free(r->buffer);
 }
 
-int mp_file_read(const char *path, mp_event_fn fn, mp_soon_fn soon, void *ctx, int *truncated,
-		 struct mp_err *err)
+int mp_file_read(const char *path, mp_event_fn fn, void *ctx, int *truncated, struct mp_err *err)
 {
-	struct reader r = { .path = path, .err = err, .fn = fn, .soon = soon, .ctx = ctx };
+	struct reader r = { .path = path, .err = err, .fn = fn, .ctx = ctx };
 	int ret = open_file(&r);
 
 	*truncated = 0;

@@ -10,7 +10,6 @@
 
 #include "../bpf/event.h"
 #include "base/err.h"
-#include "base/soon.h"
 
 /*
  * Checks the event at @buf: header, size, and that every length inside it fits. Returns its size
@@ -67,17 +66,10 @@ int mp_writer__close(struct mp_writer *w, struct mp_err *err);
 int mp_file_header(const char *path, struct mp_file_header *header, struct mp_err *err);
 
 /*
- * Gets each event a while before its time, three times, so that memory it will need can be on its way:
- * @next[step] (enum mp_soon) is one that is that near now, or NULL. What they say is not to be acted upon.
+ * Reads the file and calls @fn for each event. Returns 0, @fn's value, or -errno with @err filled: not a
+ * trace, another version or byte order, corrupt at offset N. A file that was not written to its end is
+ * read up to the last whole frame (version 1: event) and *@truncated set (may not be NULL).
  */
-typedef void (*mp_soon_fn)(void *ctx, const struct mp_ev *const *next);
-
-/*
- * Reads the file and calls @fn for each event, and @soon (NULL: nobody) before that. Returns 0, @fn's value, or -errno with @err filled:
- * not a trace, another version or byte order, corrupt at offset N. A file that was not written to its
- * end is read up to the last whole frame (version 1: event) and *@truncated set (may not be NULL).
- */
-int mp_file_read(const char *path, mp_event_fn fn, mp_soon_fn soon, void *ctx, int *truncated,
-		 struct mp_err *err);
+int mp_file_read(const char *path, mp_event_fn fn, void *ctx, int *truncated, struct mp_err *err);
 
 #endif
