@@ -34,6 +34,7 @@ struct world {
 	uint32_t stray_child;
 	/* one process and image, nothing moved: what of an event's many changes is lost first is open */
 	bool narrow;
+	uint64_t grain; /* blocks start at multiples of it */
 	struct mp_model *m;
 	struct naive *n;
 };
@@ -133,12 +134,12 @@ static uint64_t some_size(struct world *w)
 	case 3:
 		return draw(w, 5 * MP_PAGE_SIZE);
 	}
-	return draw(w, 300);
+	return draw(w, w->grain < 16 && draw(w, 2) ? 8 : 300);
 }
 
 static uint64_t some_addr(struct world *w, uint64_t size)
 {
-	return NAIVE_BASE + draw(w, NAIVE_PAGES * MP_PAGE_SIZE - size) / 16 * 16;
+	return NAIVE_BASE + draw(w, NAIVE_PAGES * MP_PAGE_SIZE - size) / w->grain * w->grain;
 }
 
 static struct mp_ev_alloc some_alloc(struct world *w)
@@ -487,6 +488,7 @@ static void run_world(uint64_t number, uint64_t seed, uint64_t events, uint64_t 
 	for (i = 0; i < LAG; i++)
 		w.past[i] = w.ns;
 	w.m = mp_model__new();
+	w.grain = number % 8 ? 16 : 1 + draw(&w, 8); /* some allocators' are less than glibc's */
 	w.narrow = keeps[number % 4] && keeps[number % 4] < events;
 	w.n = naive_new(keeps[number % 4]);
 	if (keeps[number % 4])
