@@ -43,6 +43,10 @@ agrees()
 	[ "$(id -u)" -eq 0 ] || skip "tracing needs root"
 	"$MALLOCPATH" record -q -o t.mpt -- "$WORKLOADS/trim"
 	agrees t.mpt --falls
+	# much within the last moment, too
+	PYTHONMALLOC=malloc "$MALLOCPATH" record -q -o t.mpt -- \
+		python3 -c 'strings = [str(i) for i in range(100000)]'
+	agrees t.mpt --falls
 }
 
 @test "it is a view of recordings: others say so; a full disk is told" {
