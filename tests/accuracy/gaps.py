@@ -23,7 +23,7 @@ def function_traceable(name):
     try:
         with open(f"{harness.tracefs()}/available_filter_functions", encoding="ascii") as file:
             return any(line.split()[0] == name for line in file)
-    except FileNotFoundError:  # the kernel has no function tracer
+    except OSError:  # the kernel has no function tracer, or does not let it be read
         return False
 
 
