@@ -276,8 +276,9 @@ static int put_small(struct mp_blocks *bs, const struct mp_blk *blk)
 }
 
 /*
- * The usual case: @blk fits between two others that begin in its page, so that nothing else that is small
- * can overlap it. 0 if it is in, 1 if it has to be looked at closely, -ENOMEM.
+ * The usual case: @blk comes after another one that begins in its page, and ends before the next one or
+ * the page does: then nothing small can overlap it. 0 if it is in, 1 if it has to be looked at closely,
+ * -ENOMEM.
  */
 static int put_between(struct mp_blocks *bs, const struct mp_blk *blk)
 {
@@ -291,11 +292,11 @@ static int put_between(struct mp_blocks *bs, const struct mp_blk *blk)
 		return 1;
 	p = &r->page[page_of(blk->start)];
 	i = lower_bound(p, off);
-	if (!i || i >= p->n || off_of(&p->leaf[i]) < end)
+	if (!i || end > (i < p->n ? off_of(&p->leaf[i]) : MP_PAGE_SIZE))
 		return 1;
 	before = &p->leaf[i - 1];
 	if (reach(off_of(before), off_of(before) + (uint64_t)before->requested) > off ||
-	    (bs->big.n && mp_omap__overlap(&bs->big, blk->start, blk->start + (end - off))))
+	    (bs->big.n && mp_omap__overlap(&bs->big, blk->start, blk->start - off + end)))
 		return 1;
 	return insert(bs, r, i, blk);
 }
@@ -337,6 +338,13 @@ static bool overlapping(struct mp_blocks *bs, const struct mp_blk *blk, struct m
 	return big;
 }
 
+static int put_big(struct mp_blocks *bs, const struct mp_blk *blk)
+{
+	struct big big = { { blk->start, reach(blk->start, blk->end) }, *blk };
+
+	return mp_omap__insert(&bs->big, &big) ? 0 : -ENOMEM;
+}
+
 int mp_blocks__add(struct mp_blocks *bs, const struct mp_blk *blk, struct mp_blk *hit)
 {
 	int err = put_between(bs, blk);
@@ -345,13 +353,8 @@ int mp_blocks__add(struct mp_blocks *bs, const struct mp_blk *blk, struct mp_blk
 		mp_blocks__take(bs, hit->start, hit);
 		return 1;
 	}
-	if (err == 1 && is_small(blk)) {
-		err = put_small(bs, blk);
-	} else if (err == 1) {
-		struct big big = { { blk->start, reach(blk->start, blk->end) }, *blk };
-
-		err = mp_omap__insert(&bs->big, &big) ? 0 : -ENOMEM;
-	}
+	if (err == 1)
+		err = is_small(blk) ? put_small(bs, blk) : put_big(bs, blk);
 	bs->n += !err;
 	bs->bytes += err ? 0 : blk->end - blk->start;
 	return err;
