@@ -53,6 +53,14 @@ static __always_inline int read_again(const struct later *l)
 	return 0;
 }
 
+/* The end of try_to_unmap_one() or remove_migration_pte(): (page or folio, vma, address, ...) on all. */
+static __always_inline int moved(u64 folio, u64 vma, u64 addr)
+{
+	struct later l = { (u64)mm_of(vma), addr, folio_pages(folio) };
+
+	return read_again(&l);
+}
+
 static __always_inline int note(u64 mm, u64 addr, u64 pages)
 {
 	u32 tid = (u32)bpf_get_current_pid_tgid();
@@ -75,11 +83,12 @@ static __always_inline int noted(void)
 	return read_again(&copy);
 }
 
-/*
- * try_to_unmap_one() and remove_migration_pte() have (page or folio, vma, address, ...) on all kernels.
- * By kprobes in every row: a program of fexit may be preempted, and is then skipped for whoever reclaims
- * next on that CPU.
- */
+SEC("?fexit/try_to_unmap_one")
+int mp_unmap_ret(u64 *ctx)
+{
+	return moved(mp_arg(ctx, 0), mp_arg(ctx, 1), mp_arg(ctx, 2));
+}
+
 SEC("?kprobe/try_to_unmap_one")
 int mp_unmap_kent(struct mp_regs *r)
 {
@@ -90,6 +99,12 @@ SEC("?kretprobe/try_to_unmap_one")
 int mp_unmap_kret(struct mp_regs *r)
 {
 	return noted();
+}
+
+SEC("?fexit/remove_migration_pte")
+int mp_moved_ret(u64 *ctx)
+{
+	return moved(mp_arg(ctx, 0), mp_arg(ctx, 1), mp_arg(ctx, 2));
 }
 
 SEC("?kprobe/remove_migration_pte")

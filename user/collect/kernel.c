@@ -125,15 +125,17 @@ static int attach_raw(struct mp_kernel *k, struct bpf_program *const *progs, siz
 
 /*
  * Whether the kernel takes the CPU from a task in the middle of a BPF program: with preemption "full"
- * or "lazy", which is told in brackets here. Where it is not told it is assumed.
+ * or "lazy", which is told in brackets here. Where it is not told it is assumed of a kernel that was built
+ * for it (init/version.c puts it into the version).
  */
 static bool may_preempt(void)
 {
 	FILE *f = fopen("/sys/kernel/debug/sched/preempt", "re");
 	char text[128] = "";
+	struct utsname u;
 
 	if (!f)
-		return true;
+		return uname(&u) || strstr(u.version, "PREEMPT");
 	if (!fgets(text, sizeof(text), f))
 		text[0] = 0;
 	fclose(f);
@@ -212,7 +214,7 @@ static int attach_row(struct mp_kernel *k, struct mp_err *err)
 					 k->skel->progs.mp_fault_kernel };
 	int rc;
 
-	if (k->rows.row == MP_ROW_KPROBE || (k->rows.row == MP_ROW_FENTRY && may_preempt())) {
+	if (k->rows.row == MP_ROW_KPROBE || (k->rows.row == MP_ROW_FENTRY && k->rows.preempts)) {
 		rc = attach_faults(k, err);
 		if (rc)
 			return rc;
@@ -252,7 +254,7 @@ static int load(struct mp_kernel *k, uint32_t ring_bytes, enum mp_row row, struc
 	if (!k->skel)
 		return mp_fail(err, MP_EXIT_FAILED, errno, "the BPF programs cannot be opened: %s",
 			       strerror(errno));
-	rc = mp_rows_prepare(&k->rows, row, k->set.exit_early, k->skel->obj, err);
+	rc = mp_rows_prepare(&k->rows, row, k->set.exit_early, may_preempt(), k->skel->obj, err);
 	if (rc)
 		return rc;
 	if (k->want_images)

@@ -59,12 +59,12 @@ static const struct {
 	  MP_HIT_NONE },
 	{ "try_to_unmap_one",
 	  { "try_to_unmap_one" },
-	  { "mp_unmap_kent", "mp_unmap_kret" },
+	  { "mp_unmap_ret" },
 	  { "mp_unmap_kent", "mp_unmap_kret" },
 	  MP_HIT_NONE },
 	{ "remove_migration_pte",
 	  { "remove_migration_pte" },
-	  { "mp_moved_kent", "mp_moved_kret" },
+	  { "mp_moved_ret" },
 	  { "mp_moved_kent", "mp_moved_kret" },
 	  MP_HIT_NONE },
 	{ "pmdp_collapse_flush",
@@ -90,9 +90,19 @@ static const char *find_function(const struct btf *btf, const char *const names[
 	return NULL;
 }
 
+/*
+ * A program of fexit that is preempted is skipped for whoever reclaims next on that CPU; one of a kretprobe
+ * is not, but there are only as many at a time as CPUs, and twice as many where the kernel preempts.
+ */
+static bool by_kprobe(const struct mp_rows *r, int i)
+{
+	return r->row != MP_ROW_FENTRY ||
+	       (r->preempts && (i == MP_HOOK_UNMAP || i == MP_HOOK_MIGRATED));
+}
+
 static const char *const *programs(const struct mp_rows *r, int i)
 {
-	return r->row == MP_ROW_FENTRY ? table[i].fentry : table[i].kprobe;
+	return by_kprobe(r, i) ? table[i].kprobe : table[i].fentry;
 }
 
 static int switch_on(const struct mp_rows *r, int i, struct bpf_object *obj)
@@ -125,14 +135,15 @@ static void switch_on_exit(struct mp_rows *r, struct bpf_object *obj)
 		bpf_program__set_autoload(bpf_object__find_program_by_name(obj, n[i]), true);
 }
 
-int mp_rows_prepare(struct mp_rows *r, enum mp_row row, bool exit_early, struct bpf_object *obj,
-		    struct mp_err *err)
+int mp_rows_prepare(struct mp_rows *r, enum mp_row row, bool exit_early, bool preempts,
+		    struct bpf_object *obj, struct mp_err *err)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
 	int rc = 0;
 
 	memset(r, 0, sizeof(*r));
 	r->row = row;
+	r->preempts = preempts;
 	if (!exit_early)
 		switch_on_exit(r, obj);
 	for (int i = 0; i < MP_HOOKS; i++) {

@@ -39,6 +39,7 @@ struct mp_hook {
 
 struct mp_rows {
 	enum mp_row row;
+	bool preempts;  /* programs may lose the CPU in the middle */
 	bool images;    /* the last instant of an image that an exec replaces is told */
 	bool exit_hook; /* exit_mm_release is hooked, for sched_process_exit comes too late */
 	struct mp_hook hook[MP_HOOKS];
@@ -52,8 +53,8 @@ bool mp_row_possible(enum mp_row row);
 
 /* Before load: finds the functions, switches on the programs of @row. 0, or -ENOENT with @err when
  * this kernel cannot have the row (handle_mm_fault not to be hooked so). */
-int mp_rows_prepare(struct mp_rows *r, enum mp_row row, bool exit_early, struct bpf_object *obj,
-		    struct mp_err *err);
+int mp_rows_prepare(struct mp_rows *r, enum mp_row row, bool exit_early, bool preempts,
+		    struct bpf_object *obj, struct mp_err *err);
 /* After that: images are wanted. Without effect where this kernel has no hook for it. */
 void mp_rows_want_images(struct mp_rows *r, struct bpf_object *obj);
 int mp_rows_attach_images(struct mp_rows *r, struct bpf_object *obj,
