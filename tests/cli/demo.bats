@@ -86,7 +86,7 @@ row()
 
 @test "the path of a malloc, and a real program's table" {
 	grep -q 'large_block' "$demo_out"
-	grep -q 'rows: 100000' "$demo_out"
+	grep -q "rows: ${DEMO_ROWS:-100000}" "$demo_out"
 	grep -q 'Rss .*=' "$demo_out"
 	grep -qi 'sqlite3' "$demo_out"
 }
